@@ -1,0 +1,301 @@
+package exchange
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ipfs/go-cid"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"golang.org/x/time/rate"
+	"google.golang.org/protobuf/proto"
+
+	"cairn/swarm/exchange/pb"
+	"cairn/swarm/ticket"
+)
+
+// session is the server's side of one stream after the proofs.
+//
+//	requests (goroutine) --todo--> plan (goroutine) --work--> readers (goroutines)
+//	                                       \--order--> write (the goroutine of Handle)
+//
+// requests reads and checks messages, plan turns them into jobs, one per leaf or node, readers fill the jobs, and
+// write sends them in the order asked. The first of them to fail cancels the rest.
+type session struct {
+	srv     *Server
+	st      network.Stream
+	r       *bufio.Reader
+	w       *pacedWriter
+	key     ticket.KeyID
+	tree    Tree
+	release func()
+
+	info   SessionInfo // fixed once the session is open; the counts are below
+	sent   atomic.Int64
+	leaves atomic.Int64
+	done   atomic.Bool
+
+	todo   *todo
+	active atomic.Int64 // unix nanoseconds of the last byte sent
+
+	dropMu  sync.Mutex
+	dropped error
+	cancel  context.CancelCauseFunc
+}
+
+func newSession(s *Server, st network.Stream, p peer.ID) *session {
+	ss := &session{srv: s, st: st}
+	conn := st.Conn()
+	ss.info = SessionInfo{Peer: p, Addr: conn.RemoteMultiaddr().String(), Transport: conn.ConnState().Transport}
+	c, all := s.cfg.Meter.of(p), &s.cfg.Meter.all
+	up := func(n int) { c.up.Add(int64(n)); all.up.Add(int64(n)) }
+	down := func(n int) { c.down.Add(int64(n)); all.down.Add(int64(n)) }
+	ss.r = bufio.NewReaderSize(countedReader{st, down}, readBuffer)
+	ss.w = &pacedWriter{s: st, limit: s.cfg.Timeouts.Write, count: up}
+	return ss
+}
+
+// countedReader tells how much was read.
+type countedReader struct {
+	r     io.Reader
+	count func(int)
+}
+
+func (c countedReader) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.count(n)
+	return n, err
+}
+
+// say writes a message outside of the pipeline, within the deadline that has been set.
+func (ss *session) say(b []byte) error {
+	n, err := ss.st.Write(b)
+	ss.w.count(n)
+	return err
+}
+
+func (ss *session) grant(id ticket.KeyID, g Grant) {
+	ss.key = id
+	ss.info.Ref, ss.info.Root, ss.info.Size, ss.info.NoSwarm = g.Ref, g.Root, g.Size, g.NoSwarm
+	ss.info.Started = ss.srv.cfg.Now()
+}
+
+func (ss *session) snapshot() SessionInfo {
+	i := ss.info
+	i.Sent, i.Leaves, i.Done = ss.sent.Load(), ss.leaves.Load(), ss.done.Load()
+	return i
+}
+
+// drop ends the session with a refusal.
+func (ss *session) drop(why error) {
+	ss.dropMu.Lock()
+	defer ss.dropMu.Unlock()
+	if ss.dropped == nil {
+		ss.dropped = &refusal{reason: reasonOf(why)}
+	}
+	if ss.cancel != nil {
+		ss.cancel(ss.dropped)
+	}
+	// A writer that waits for a client that does not read must not hold the session open.
+	ss.st.SetWriteDeadline(time.Now().Add(time.Second))
+}
+
+// run serves the session to its end.
+func (ss *session) run() {
+	ev := ss.srv.cfg.Events
+	if ev.Started != nil {
+		ev.Started(ss.snapshot())
+	}
+	ctx, cancel := context.WithCancelCause(context.Background())
+	ss.dropMu.Lock()
+	ss.cancel = cancel
+	if ss.dropped != nil {
+		cancel(ss.dropped)
+	}
+	ss.dropMu.Unlock()
+	ss.w.ended = func() error { return context.Cause(ctx) }
+	ss.todo = newTodo(ss.srv.cfg.Limits)
+	ss.active.Store(time.Now().UnixNano())
+
+	p := newPipeline(ss)
+	var wg sync.WaitGroup
+	wg.Go(func() { cancel(ss.requests(ctx)) })
+	wg.Go(func() { cancel(p.plan(ctx)) })
+	for range readers {
+		wg.Go(func() { p.read(ctx) })
+	}
+	cancel(p.write(ctx)) // returns when the session ends for whatever reason
+	err := ss.finish(context.Cause(ctx))
+	wg.Wait()
+	p.discard()
+	ss.release()
+	if errors.Is(err, ErrProtocol) {
+		ss.srv.count.violations.Add(1)
+	}
+	ss.srv.remove(ss) // before Ended, so that whoever waits for it finds the place free
+	ss.srv.cfg.Log.Debug("session ended", "peer", ss.info.Peer.String(), "ref", ss.info.Ref, "sent", ss.sent.Load(), "error", err)
+	if ev.Ended != nil {
+		ev.Ended(ss.snapshot(), err)
+	}
+}
+
+// errEnd: the client closed the session in good order.
+var errEnd = errors.New("session closed by the client")
+
+// finish says the last word on the stream and unblocks requests. It returns what Events.Ended is told.
+func (ss *session) finish(cause error) error {
+	var no *refusal
+	switch {
+	case errors.Is(cause, errEnd):
+		ss.st.Close()
+		return nil
+	case errors.As(cause, &no) && !ss.w.partial:
+		ss.srv.count.refused.Add(1)
+		ss.st.SetWriteDeadline(time.Now().Add(time.Second))
+		if err := ss.say(appendMessage(nil, kindRefused, &pb.Refused{Reason: no.reason})); err != nil {
+			ss.st.Reset()
+			return cause
+		}
+		ss.st.Close()
+		return cause
+	}
+	ss.st.Reset()
+	return cause
+}
+
+// requests reads what the client asks until the stream ends or something is wrong.
+func (ss *session) requests(ctx context.Context) error {
+	cfg := ss.srv.cfg
+	lim := rate.NewLimiter(rate.Limit(cfg.Limits.Requests), cfg.Limits.Requests)
+	for {
+		if err := ss.idle(); err != nil {
+			return err
+		}
+		ss.st.SetReadDeadline(time.Now().Add(cfg.Timeouts.Message))
+		h, err := readHeader(ss.r, toServer)
+		if err != nil {
+			return lost(within(err))
+		}
+		if err := lim.Wait(ctx); err != nil {
+			return context.Cause(ctx)
+		}
+		var rq request
+		switch h.kind {
+		case kindGetLeaves:
+			rq, err = ss.leafRequest(h)
+		case kindGetNodes:
+			rq, err = ss.nodeRequest(h)
+		case kindDone:
+			rq = request{kind: kindDone}
+			err = readMessage(ss.r, h, &pb.Done{})
+		default:
+			err = fmt.Errorf("%w: frame %#x after the handshake", ErrProtocol, byte(h.kind))
+		}
+		if err != nil {
+			return lost(err)
+		}
+		if h.kind != kindDone {
+			if err := ss.stillAllowed(); err != nil {
+				return err
+			}
+		}
+		if err := ss.todo.push(rq); err != nil {
+			return err
+		}
+	}
+}
+
+// idle waits for the next message while the session has something to do, and at most Timeouts.Idle beyond.
+func (ss *session) idle() error {
+	limit := ss.srv.cfg.Timeouts.Idle
+	since := time.Now()
+	for {
+		if t := time.Unix(0, ss.active.Load()); t.After(since) {
+			since = t
+		}
+		wait := time.Until(since.Add(limit))
+		if ss.todo.busy() {
+			wait = max(wait, limit)
+		}
+		ss.st.SetReadDeadline(time.Now().Add(wait))
+		_, err := ss.r.Peek(1)
+		switch {
+		case err == nil:
+			return nil
+		case isTimeout(err) && (ss.todo.busy() || time.Unix(0, ss.active.Load()).After(since)):
+		case isTimeout(err):
+			return fmt.Errorf("%w: nothing asked for %s", ErrStalled, limit)
+		case errors.Is(err, io.EOF) && !ss.todo.busy():
+			return errEnd
+		default:
+			return lost(within(err))
+		}
+	}
+}
+
+// lost gives errors of the stream their sentinel.
+func lost(err error) error {
+	switch {
+	case errors.Is(err, ErrProtocol):
+		return err
+	case isTimeout(err):
+		return fmt.Errorf("%w: %w", ErrStalled, err)
+	}
+	return fmt.Errorf("%w: %w", ErrLost, err)
+}
+
+// stillAllowed asks again whether the ticket is in force.
+func (ss *session) stillAllowed() error {
+	g, ok := ss.srv.cfg.Rights.Lookup(ss.key)
+	switch {
+	case !ok:
+		return &refusal{reason: pb.Refused_REVOKED}
+	case g.State != nil:
+		return &refusal{reason: reasonOf(g.State)}
+	}
+	return nil
+}
+
+func (ss *session) leafRequest(h header) (rq request, err error) {
+	var m pb.GetLeaves
+	if err := readMessage(ss.r, h, &m); err != nil {
+		return rq, err
+	}
+	have := uint64(ss.tree.NumLeaves())
+	if m.Count == 0 || m.Start >= have || m.Count > have-m.Start {
+		return rq, fmt.Errorf("%w: leaves from %d, %d of them, of an object of %d", ErrProtocol, m.Start, m.Count, have)
+	}
+	return request{kind: kindGetLeaves, start: int(m.Start), count: int(m.Count)}, nil
+}
+
+func (ss *session) nodeRequest(h header) (rq request, err error) {
+	var m pb.GetNodes
+	if err := readMessage(ss.r, h, &m); err != nil {
+		return rq, err
+	}
+	if len(m.Cids) == 0 || len(m.Cids) > maxBatch {
+		return rq, fmt.Errorf("%w: %d nodes in one request", ErrProtocol, len(m.Cids))
+	}
+	cids := make([]cid.Cid, len(m.Cids))
+	for i, b := range m.Cids {
+		if len(b) > maxCID {
+			return rq, fmt.Errorf("%w: CID of %d bytes", ErrProtocol, len(b))
+		}
+		if cids[i], err = cid.Cast(b); err != nil {
+			return rq, fmt.Errorf("%w: unreadable CID", ErrProtocol)
+		}
+		if !ss.tree.HasNode(cids[i]) {
+			return rq, fmt.Errorf("%w: node outside of the object", ErrProtocol)
+		}
+	}
+	return request{kind: kindGetNodes, cids: cids}, nil
+}
+
+// message returns a control frame as a job's output.
+func message(k kind, m proto.Message) []byte { return appendMessage(nil, k, m) }

@@ -1,0 +1,142 @@
+package exchange
+
+import (
+	"context"
+	"time"
+)
+
+// collector sends frames, small ones together.
+type collector struct {
+	w    *pacedWriter
+	pool *Pool
+	hold *Buf   // memory of pend; nil while there is nothing to collect
+	pend []byte // frames not yet sent
+}
+
+// add sends a frame at once if it is large, and otherwise keeps a copy until the next flush.
+func (c *collector) add(frame []byte) error {
+	if len(frame) >= directWrite {
+		if err := c.flush(); err != nil {
+			return err
+		}
+		_, err := c.w.Write(frame)
+		return err
+	}
+	if len(c.pend)+len(frame) > writeBuffer {
+		if err := c.flush(); err != nil {
+			return err
+		}
+	}
+	if c.hold == nil {
+		c.hold = c.pool.Get(writeBuffer)
+		c.pend = c.hold.Bytes()[:0]
+	}
+	c.pend = append(c.pend, frame...)
+	return nil
+}
+
+func (c *collector) flush() error {
+	if len(c.pend) == 0 {
+		return nil
+	}
+	_, err := c.w.Write(c.pend)
+	c.pend = c.pend[:0]
+	return err
+}
+
+// free gives the memory back. What was not flushed is lost.
+func (c *collector) free() {
+	if c.hold != nil {
+		c.hold.Release()
+		c.hold, c.pend = nil, nil
+	}
+}
+
+// write sends jobs in order until the session ends. What was collected leaves when the buffer is full or there is
+// nothing else to send at the moment.
+func (p *pipeline) write(ctx context.Context) error {
+	out := &collector{w: p.ss.w, pool: p.ss.srv.cfg.Pool}
+	defer out.free()
+	told := time.Now()
+	for {
+		j, err := p.next(ctx, out)
+		if err == nil {
+			err = out.add(j.frame)
+		}
+		if err != nil {
+			p.last = j // a reader may still be at work on it
+			if cause := context.Cause(ctx); cause != nil {
+				return cause
+			}
+			return lost(err)
+		}
+		p.sent(j)
+		p.recycle(j)
+		if now := time.Now(); now.Sub(told) >= p.ss.srv.cfg.Timeouts.Progress {
+			told = now
+			if err := p.tell(); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// next waits for the next job in order to be ready, flushing before every wait. With an error it returns the job
+// it was waiting for, if any.
+func (p *pipeline) next(ctx context.Context, out *collector) (j *job, err error) {
+	select {
+	case j = <-p.order:
+	default:
+		if err := out.flush(); err != nil {
+			return nil, err
+		}
+		out.free() // an idle session holds no large memory
+		select {
+		case j = <-p.order:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+	select {
+	case <-j.ready:
+		return j, nil
+	default:
+	}
+	if err := out.flush(); err != nil {
+		return j, err
+	}
+	select {
+	case <-j.ready:
+		return j, nil
+	case <-ctx.Done():
+		return j, context.Cause(ctx)
+	}
+}
+
+// sent counts a job that has left or been collected.
+func (p *pipeline) sent(j *job) {
+	ss := p.ss
+	if j.buf != nil && j.kind == kindLeaf {
+		ss.leaves.Add(1)
+		ss.srv.count.leaves.Add(1)
+	}
+	if j.buf != nil && j.kind == kindNode {
+		ss.srv.count.nodes.Add(1)
+	}
+	ss.sent.Add(int64(j.payload))
+	ss.srv.count.bytes.Add(int64(j.payload))
+	ss.active.Store(time.Now().UnixNano())
+	ss.todo.began(-1)
+}
+
+// tell reports progress and asks again whether the session may go on.
+func (p *pipeline) tell() error {
+	ss := p.ss
+	if err := ss.stillAllowed(); err != nil && !ss.done.Load() {
+		return err
+	}
+	if f := ss.srv.cfg.Events.Progress; f != nil {
+		f(ss.snapshot())
+	}
+	return nil
+}
