@@ -1,0 +1,60 @@
+package fetch
+
+import (
+	"crypto/sha256"
+	"fmt"
+
+	"cairn/storage/block"
+	"cairn/storage/dag"
+)
+
+// zeroLeaf is the SHA-256 of dag.LeafSize zeros. Such leaves are holes and need no fetching.
+var zeroLeaf = [sha256.Size]byte{
+	0x30, 0xe1, 0x49, 0x55, 0xeb, 0xf1, 0x35, 0x22, 0x66, 0xdc, 0x2f, 0xf8, 0x06, 0x7e, 0x68, 0x10,
+	0x46, 0x07, 0xe7, 0x50, 0xab, 0xb9, 0xd3, 0xb3, 0x65, 0x82, 0xb8, 0xaf, 0x90, 0x9f, 0xcb, 0x58,
+}
+
+// plan is what the parts of a job look up per leaf: 5 bytes each beside the tree.
+type plan struct {
+	tree  *dag.Tree
+	items []dag.Item
+	sizes []int32 // bytes of each leaf; -1: not known
+	zero  []bool  // the leaf is all zero, or empty
+}
+
+func newPlan(t *dag.Tree) *plan {
+	n := t.NumLeaves()
+	p := &plan{tree: t, items: t.Items(), sizes: make([]int32, n), zero: make([]bool, n)}
+	for i := range n {
+		c, size := t.Leaf(i)
+		p.sizes[i] = int32(min(size, block.MaxSize+1)) // more is refused when it comes
+		d, err := block.Digest(c)
+		p.zero[i] = err == nil && (size == dag.LeafSize && d == zeroLeaf || size == 0)
+	}
+	return p
+}
+
+// size of leaf i in bytes, 0 when it is not known.
+func (p *plan) size(i int) int { return int(max(p.sizes[i], 0)) }
+
+// check verifies the bytes of leaf i.
+func (p *plan) check(i int, data []byte) error {
+	if want := p.sizes[i]; want >= 0 && len(data) != int(want) {
+		return fmt.Errorf("%w: leaf %d came with %d bytes instead of %d", block.ErrCorrupt, i, len(data), want)
+	}
+	c, _ := p.tree.Leaf(i)
+	if err := block.Verify(c, data); err != nil {
+		return fmt.Errorf("leaf %d does not match its hash: %w", i, err)
+	}
+	return nil
+}
+
+// files counts the files of the tree.
+func (p *plan) files() (n int64) {
+	for i := range p.items {
+		if p.items[i].Kind == dag.File {
+			n++
+		}
+	}
+	return n
+}
