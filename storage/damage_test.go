@@ -1,0 +1,334 @@
+package storage
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"cairn/storage/block"
+	"cairn/storage/block/blocktest"
+)
+
+// flip changes one byte of a file.
+func flip(t testing.TB, path string, at int64) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var b [1]byte
+	if _, err := f.ReadAt(b[:], at); err != nil {
+		t.Fatal(err)
+	}
+	b[0] ^= 0x41
+	if _, err := f.WriteAt(b[:], at); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// find returns the file below dir that holds what, and where.
+func find(t testing.TB, dir string, what []byte) (path string, at int64) {
+	t.Helper()
+	for p, data := range files(t, dir) {
+		if i := bytes.LastIndex(data, what); i >= 0 {
+			return p, int64(i)
+		}
+	}
+	t.Fatal("not found on disk")
+	return "", 0
+}
+
+func someBlocks(n int) (bs []block.Block) {
+	for i := range n {
+		bs = append(bs, blocktest.Make(uint64(1000+i), 6000+100*i))
+	}
+	return bs
+}
+
+// TestFlippedValue flips each part of one block's entry in the value log, of an open and of a closed store.
+// Only this block may be gone, storing it again heals it, and nothing ends by a panic.
+func TestFlippedValue(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		off  int64 // from the entry's key
+	}{
+		{"meta", -6}, {"key length", -4}, {"value length", -3}, {"key", 10}, {"seal version", 44}, {"key id", 48}, {"nonce", 52}, {"ciphertext", 3000},
+	} {
+		for _, closed := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, closed %v", c.name, closed), func(t *testing.T) {
+				f := newFixture(t)
+				bs := someBlocks(7)
+				for _, b := range bs {
+					f.must(f.Put(t.Context(), b))
+				}
+				d, err := block.Digest(bs[3].CID)
+				f.must(err)
+				path := valueLogPath(f.dir, 1)
+				data, err := os.ReadFile(path)
+				f.must(err)
+				at := int64(bytes.Index(data, blockKey(d)))
+				if at < 0 {
+					t.Fatal("not in the value log")
+				}
+				if closed {
+					f.close()
+					f.loadKeys()
+				}
+				flip(t, path, at+c.off)
+				if closed {
+					f.open()
+				}
+				for i, b := range bs {
+					got, err := f.Get(t.Context(), b.CID, nil)
+					switch {
+					case i != 3:
+						if err != nil || !bytes.Equal(got, b.Data) {
+							t.Fatalf("block %d: %v", i, err)
+						}
+					case err == nil && !bytes.Equal(got, b.Data):
+						t.Fatal("wrong bytes")
+					case err == nil:
+						t.Fatal("the flip hit nothing")
+					case !errors.Is(err, block.ErrCorrupt):
+						t.Fatal(err)
+					}
+				}
+				found := 0
+				res, err := f.Verify(t.Context(), func(fd Finding) {
+					found++
+					if fd.Path != "" || fd.CID != bs[3].CID || !errors.Is(fd.Err, block.ErrCorrupt) {
+						t.Errorf("%+v", fd)
+					}
+				}, nil)
+				if err != nil || found != 1 || res.Damaged != 1 || res.Blocks != 7 {
+					t.Fatalf("%+v, %v", res, err)
+				}
+				if st := f.Stats(); st.Damaged != 1 || st.Broken {
+					t.Fatalf("%+v", st)
+				}
+				f.must(f.Put(t.Context(), bs[3]))
+				f.reopen()
+				for _, b := range bs {
+					f.want(b)
+				}
+				if st := f.Stats(); st.Blocks != 7 {
+					t.Fatalf("%+v", st)
+				}
+			})
+		}
+	}
+}
+
+// TestFlippedAnywhere flips random bytes in every file of a closed store: whatever happens, no wrong bytes, no
+// panic, and no success that hides a loss from Verify or GC.
+func TestFlippedAnywhere(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	r := rand.New(rand.NewPCG(seed, 0))
+	f := newFixture(t)
+	bs := someBlocks(5)
+	f.must(f.Put(t.Context(), bs...))
+	path := f.write("a", blocktest.Data(1, 3000))
+	w := f.NewWriter(t.Context(), WriterOptions{})
+	f.reference(w, path, 1000)
+	f.must(w.Commit(t.Context(), entry("e", 1)))
+	f.must(w.Close())
+	f.close()
+	whole := files(t, f.cfg.Dir)
+	opened, refused := 0, 0
+	for p, data := range whole {
+		for range 12 {
+			if len(data) == 0 {
+				break
+			}
+			at := r.Int64N(int64(len(data)))
+			if r.IntN(2) == 0 { // mostly heads and indexes, not the middle of blocks
+				at = r.Int64N(min(int64(len(data)), 100))
+			}
+			flip(t, p, at)
+			f.loadKeys()
+			if s, err := Open(f.cfg); err != nil {
+				refused++
+			} else {
+				opened++
+				f.Store = s
+				for _, b := range bs {
+					if got, err := s.Get(t.Context(), b.CID, nil); err == nil && !bytes.Equal(got, b.Data) {
+						t.Fatalf("%s at %d: wrong bytes", p, at)
+					}
+				}
+				if e, err := s.Entry("e"); err == nil && fmt.Sprint(e) != fmt.Sprint(entry("e", 1)) {
+					t.Fatalf("%s at %d: wrong entry", p, at)
+				}
+				_, _ = s.Verify(t.Context(), func(Finding) {}, nil)
+				f.close()
+			}
+			restore(t, f.cfg.Dir, whole)
+		}
+	}
+	f.open()
+	for _, b := range bs {
+		f.want(b)
+	}
+	if opened == 0 || refused == 0 {
+		t.Fatalf("opened %d, refused %d: the test means nothing", opened, refused)
+	}
+}
+
+// restore makes dir hold exactly whole.
+func restore(t testing.TB, dir string, whole map[string][]byte) {
+	t.Helper()
+	for p := range files(t, dir) {
+		if _, ok := whole[p]; !ok {
+			os.Remove(p)
+		}
+	}
+	for p, data := range whole {
+		if err := os.WriteFile(p, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestDamageCostsOneBlock: Badger takes a damaged entry for the end of a log, at open and in its GC.
+func TestDamageCostsOneBlock(t *testing.T) {
+	f := newFixture(t)
+	f.close()
+	f.cfg.valueLog = 1 << 20
+	f.open()
+	bs := someBlocks(60)
+	for i := range 12 {
+		f.must(f.Put(t.Context(), bs[5*i:5*i+5]...))
+	}
+	d, err := block.Digest(bs[2].CID)
+	f.must(err)
+	dir := f.dir
+	f.close()
+	path, at := find(t, dir, blockKey(d))
+	if !strings.HasSuffix(path, ".vlog") {
+		t.Fatal(path)
+	}
+	flip(t, path, at+1000)
+	f.loadKeys()
+	f.open()
+	if _, err := f.Get(t.Context(), bs[2].CID, nil); !errors.Is(err, block.ErrCorrupt) {
+		t.Fatal(err)
+	}
+	var dead []block.Block
+	for i, b := range bs {
+		if i != 2 {
+			f.want(b)
+		}
+		if i%2 == 1 {
+			dead = append(dead, b)
+		}
+	}
+	for _, b := range dead {
+		f.must(f.Delete(t.Context(), b.CID))
+	}
+	f.gcAll()
+	f.gcAll()
+	for i, b := range bs {
+		if i%2 == 0 && i != 2 {
+			f.want(b)
+		}
+	}
+	f.reopen()
+	for i, b := range bs {
+		if i%2 == 0 && i != 2 {
+			f.want(b)
+		}
+	}
+}
+
+func TestSyncFailureLatches(t *testing.T) {
+	f := newFixture(t)
+	a, b := blocktest.Make(1, 100), blocktest.Make(2, 100)
+	f.must(f.Put(t.Context(), a))
+	// Exactly what Badger's value.go does when the msync of its value log fails.
+	badgerLog{slog.New(slog.DiscardHandler), &f.broken, &f.index}.Errorf("Error while curlf sync: %v\n", errors.New("input/output error"))
+	if err := f.Put(t.Context(), b); !errors.Is(err, ErrDamaged) {
+		t.Fatal(err)
+	}
+	w := f.NewWriter(t.Context(), WriterOptions{})
+	if err := w.Commit(t.Context(), entry("e", 1)); !errors.Is(err, ErrDamaged) {
+		t.Fatal(err)
+	}
+	if _, err := f.GC(t.Context(), nil, nil); !errors.Is(err, ErrDamaged) {
+		t.Fatal(err)
+	}
+	if err := f.Delete(t.Context(), a.CID); !errors.Is(err, ErrDamaged) {
+		t.Fatal(err)
+	}
+	f.want(a)
+	if f.Err() == nil || !f.Stats().Broken {
+		t.Fatal("not told")
+	}
+	f.reopen()
+	f.must(f.Put(t.Context(), b))
+}
+
+// TestBadgerSaysSo fails when a new version of Badger words differently what badgerLog listens for.
+func TestBadgerSaysSo(t *testing.T) {
+	dir := badgerSource(t)
+	for file, text := range map[string]string{
+		"value.go":  `Errorf("Error while curlf sync: `,
+		"levels.go": `Errorf("Ignoring table %s"`,
+		"db.go":     `Errorf("error flushing memtable to disk: `,
+	} {
+		data, err := os.ReadFile(filepath.Join(dir, file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Contains(data, []byte(text)) {
+			t.Errorf("%s no longer says %s", file, text)
+		}
+	}
+}
+
+func TestIgnoredTable(t *testing.T) {
+	f := newFixture(t)
+	f.must(f.Put(t.Context(), someBlocks(3)...))
+	l := badgerLog{slog.New(slog.DiscardHandler), &f.broken, &f.index}
+	l.Errorf("Ignoring table %s", "000001.sst")
+	c := blocktest.Make(99, 10).CID
+	if _, err := f.Get(t.Context(), c, nil); !errors.Is(err, block.ErrCorrupt) || errors.Is(err, block.ErrNotFound) {
+		t.Fatalf("of an index with holes: %v", err)
+	}
+	f.want(someBlocks(1)[0])
+	for _, err := range f.Entries() {
+		if !errors.Is(err, ErrDamaged) {
+			t.Fatal(err)
+		}
+	}
+}
+
+func FuzzScanLog(f *testing.F) {
+	e := logEntry([]byte("b/key\x00\x00\x00\x00\x00\x00\x00\x01"), []byte("value"))
+	head := make([]byte, logHead)
+	f.Add(bytes.Join([][]byte{head, e, e}, nil))
+	f.Add(bytes.Join([][]byte{head, e, []byte("damage"), e}, nil))
+	f.Add(bytes.Join([][]byte{head, e, make([]byte, 100), e}, nil))
+	f.Add([]byte{})
+	dir := f.TempDir()
+	f.Fuzz(func(t *testing.T, b []byte) {
+		p := filepath.Join(dir, "x.vlog")
+		if err := os.WriteFile(p, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s, err := scanLog(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.damaged != (len(s.after) > 0) {
+			t.Fatalf("%+v", s)
+		}
+	})
+}
