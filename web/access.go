@@ -1,0 +1,102 @@
+package web
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+
+	"cairn/web/api"
+)
+
+// caller is what the server knows of a request. It is put into the context before any handler runs.
+type caller struct {
+	local   bool     // came over the socket
+	limiter *limiter // of the entrance
+	cookie  *session // the session whose cookie came; nil: none
+	full    bool     // a secret of that session came too
+	logAs   string   // the route's pattern, for the log: paths may hold tickets
+	status  int      // of the answer, for the log
+}
+
+type callerKey struct{}
+
+func callerOf(ctx context.Context) *caller {
+	c, _ := ctx.Value(callerKey{}).(*caller)
+	if c == nil {
+		return &caller{}
+	}
+	return c
+}
+
+// access is what the API asks of the server about callers.
+type access struct{ s *Server }
+
+func (a access) Session(ctx context.Context) (api.Session, error) {
+	c := callerOf(ctx)
+	switch {
+	case c.local:
+		return api.Session{Access: "local"}, nil
+	case c.full:
+		t := a.s.cfg.Sessions.until(c.cookie)
+		return api.Session{Access: "session", Expires: &t}, nil
+	case c.cookie != nil:
+		return api.Session{Access: "none", Challenge: a.s.cfg.Sessions.challengeFor(c.cookie)}, nil
+	}
+	return api.Session{Access: "none"}, nil
+}
+
+func (a access) Login(ctx context.Context, r api.LoginRequest) (api.LoginResult, *http.Cookie, error) {
+	if callerOf(ctx).local {
+		return api.LoginResult{}, nil, api.Errorf(api.CodeUsage, "the socket needs no login").WithHint("everything is permitted here already")
+	}
+	g, err := a.s.cfg.Sessions.login(r.Code, r.PublicKey)
+	if err != nil {
+		a.s.log.WarnContext(ctx, "login refused", "request", api.CallerOf(ctx).RequestID)
+		return api.LoginResult{}, nil, err
+	}
+	a.s.log.InfoContext(ctx, "login", "request", api.CallerOf(ctx).RequestID)
+	return api.LoginResult{Secret: g.secret, Expires: g.expires}, a.cookie(g.cookie, 0), nil
+}
+
+func (a access) Resume(ctx context.Context, r api.ResumeRequest) (api.LoginResult, error) {
+	c := callerOf(ctx)
+	if c.cookie == nil {
+		return api.LoginResult{}, api.Errorf(api.CodeUsage, "there is no session to go on with")
+	}
+	secret, expires, err := a.s.cfg.Sessions.resume(c.cookie, r)
+	if err != nil {
+		return api.LoginResult{}, err
+	}
+	return api.LoginResult{Secret: secret, Expires: expires}, nil
+}
+
+func (a access) Logout(ctx context.Context) (*http.Cookie, error) {
+	if c := callerOf(ctx); c.cookie != nil {
+		a.s.cfg.Sessions.end(c.cookie)
+	}
+	return a.cookie("", -1), nil
+}
+
+func (a access) NewLink(ctx context.Context, r api.LinkRequest) (api.Link, error) {
+	text, expires, err := a.s.cfg.Sessions.newLink(callerOf(ctx).cookie, r)
+	if err != nil {
+		return api.Link{}, err
+	}
+	return api.Link{URL: "/v1/downloads/" + text, Expires: expires}, nil
+}
+
+func (a access) UseLink(ctx context.Context, token string) (api.LinkRequest, error) {
+	return a.s.cfg.Sessions.useLink(callerOf(ctx).cookie, token)
+}
+
+// cookie is the session cookie. It has no Secure flag because loopback has no TLS.
+func (a access) cookie(value string, maxAge int) *http.Cookie {
+	return &http.Cookie{
+		Name: a.s.cookieName(), Value: value, Path: "/", MaxAge: maxAge,
+		HttpOnly: true, SameSite: http.SameSiteStrictMode,
+	}
+}
+
+// cookieName holds the port because browsers send cookies to every port of a host: two peers of one machine must
+// not overwrite each other's.
+func (s *Server) cookieName() string { return "cairn_session_" + strconv.Itoa(s.port) }
