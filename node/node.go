@@ -1,0 +1,364 @@
+// Package node is the composition root: it builds a peer from its parts and runs it.
+//
+// [New] takes the home's lock, opens keys, store and libp2p host, and starts nothing that serves; [Node.Run] serves
+// until its context ends or the home is handed over, and owns every goroutine. A Node is the api.Peer that the HTTP
+// API speaks to. The package is the only one that knows all others; nothing imports it but commands and tests.
+//
+// It promises that one process at a time uses a home, that whatever a method reports as done is synced, and that
+// every error it returns is an *api.Error in words for a user.
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"cairn/node/observe"
+	"cairn/storage"
+	"cairn/swarm/exchange"
+	"cairn/swarm/ticket"
+	"cairn/swarm/transport"
+	"cairn/web"
+	"cairn/web/api"
+	"cairn/web/dashboard"
+
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
+	"golang.org/x/sync/errgroup"
+)
+
+var (
+	errGone     = exchange.ErrGone
+	errRevoked  = exchange.ErrRevoked
+	errHandover = api.Errorf(api.CodeUnavailable, "the peer of this home is changing").WithHint("the command goes on with the next one")
+)
+
+// Node is one peer.
+type Node struct {
+	cfg     Config
+	log     *slog.Logger
+	now     func() time.Time
+	started time.Time
+
+	home  *home
+	store *storage.Store
+	host  host.Host
+
+	hub       *hub
+	lib       *library
+	trees     *trees
+	transfers *transfers
+	server    *exchange.Server
+	pool      *exchange.Pool
+	meter     *exchange.Meter
+	peers     *peerRates
+	sessions  *web.Sessions
+	web       *web.Server
+	metrics   *observe.Metrics
+	finder    *finder
+
+	gate     *gate
+	ready    chan struct{}
+	handover chan struct{} // closed when the home shall be handed over
+	handOnce sync.Once
+	end      context.CancelFunc // ends work that is bound to the node's life
+	life     <-chan struct{}
+}
+
+// New builds a peer in the order in which its parts need each other. On error everything opened before is closed.
+// Errors are *api.Error.
+func New(ctx context.Context, cfg Config) (_ *Node, err error) {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Mode == ModeCommand {
+		cfg.HTTP = "" // it is gone before anyone could look at a page
+	}
+	n := &Node{cfg: cfg, log: cfg.Log, now: time.Now, started: time.Now(), gate: newGate(), ready: make(chan struct{}), handover: make(chan struct{})}
+	life, end := context.WithCancel(context.Background())
+	n.end, n.life = end, life.Done()
+	defer func() {
+		if err != nil {
+			n.close()
+			err = explained(err)
+		}
+	}()
+
+	if n.home, err = openHome(cfg.Home); err != nil {
+		return nil, err
+	}
+	id, err := n.home.identity()
+	if err != nil {
+		return nil, err
+	}
+	if n.store, err = openStore(n.home.dir, cfg); err != nil {
+		return nil, err
+	}
+	n.hub = newHub(n.now)
+	n.transfers = newTransfers(n.hub, n.now, newID)
+	if n.host, err = n.listen(transport.Config{Key: id}); err != nil {
+		return nil, err
+	}
+	if n.lib, err = newLibrary(n.store, n.hub, n.now, n.self); err != nil {
+		return nil, err
+	}
+	n.trees = newTrees(n.store, n.lib.sizeOf)
+	n.pool, n.meter = &exchange.Pool{}, &exchange.Meter{}
+	n.peers = newPeerRates(n.meter)
+	ups := newUploads(n.lib, n.transfers)
+	n.server, err = exchange.NewServer(exchange.ServerConfig{Rights: n.lib, Content: n.trees, Events: ups.events(), Pool: n.pool,
+		Meter: n.meter, Log: n.log.With("part", "exchange"), Now: n.now})
+	if err != nil {
+		return nil, err
+	}
+	ups.drop = n.server.Drop
+	n.finder = newFinder(n.host, n.log.With("part", "mdns"))
+	n.metrics = observe.New(observe.Sources{Store: n.store.Stats, Exchange: n.server.Stats, Meter: n.meter.Total,
+		Peers: func() int { return len(n.host.Network().Peers()) }, Transfers: n.transfers.active, Pool: n.pool.InUse}, cfg.Version)
+	n.sessions = web.NewSessions(n.now)
+	n.web, err = web.New(web.Config{Peer: n, Sessions: n.sessions, Home: n.home.dir, HTTP: cfg.HTTP, Dashboard: dashboard.FS(),
+		Metrics: n.metrics.Handler(), Log: n.log.With("part", "web"), Now: n.now, Begin: n.request})
+	if err != nil {
+		return nil, err
+	}
+	if err := n.web.Listen(ctx); err != nil {
+		return nil, err
+	}
+	return n, nil
+}
+
+// openStore opens the keys and the store below the home.
+func openStore(dir string, cfg Config) (*storage.Store, error) {
+	path := filepath.Join(dir, "store.key")
+	k, err := storage.LoadKeys(path)
+	if errors.Is(err, os.ErrNotExist) {
+		k, err = storage.CreateKeys(path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return storage.Open(storage.Config{Dir: filepath.Join(dir, "store"), Keys: k, Reserve: cfg.Reserve, Log: cfg.Log.With("part", "storage")})
+}
+
+// listen starts the host on what is configured. Unless that names a port, the port of the last run is taken again
+// if it is free, so that the addresses in tickets stay good.
+func (n *Node) listen(c transport.Config) (host.Host, error) {
+	spec := strings.Join(n.cfg.Listen, ",")
+	saved := n.home.loadPorts()
+	var tries [][]ma.Multiaddr
+	add := func(ss []string) {
+		var as []ma.Multiaddr
+		for _, s := range ss {
+			a, err := ma.NewMultiaddr(s)
+			if err != nil {
+				return
+			}
+			as = append(as, a)
+		}
+		if len(as) > 0 {
+			tries = append(tries, as)
+		}
+	}
+	if saved.Spec == spec {
+		add(saved.Listen)
+	}
+	if len(n.cfg.Listen) > 0 {
+		add(n.cfg.Listen)
+	} else {
+		tries = append(tries, transport.ListenOn(DefaultPort), transport.ListenOn(0))
+	}
+	var h host.Host
+	var err error
+	for i, as := range tries {
+		c.Listen = as
+		if h, err = transport.New(c); err == nil {
+			break
+		}
+		if i < len(tries)-1 {
+			n.log.Debug("can not listen, trying the next", "part", "swarm", "err", err)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	p := ports{Spec: spec, Listen: listening(h)}
+	if strings.Join(p.Listen, ",") != strings.Join(saved.Listen, ",") || saved.Spec != spec {
+		if err := n.home.savePorts(p); err != nil {
+			h.Close()
+			return nil, err
+		}
+	}
+	return h, nil
+}
+
+// self is a ticket that names this peer.
+func (n *Node) self() ticket.Ticket {
+	as := transport.Dialable(n.host)
+	if len(as) > ticket.MaxAddrs {
+		as = as[:ticket.MaxAddrs]
+	}
+	return ticket.Ticket{Peer: n.host.ID(), Addrs: as}
+}
+
+// Run serves until ctx ends or another process takes the home over; then it returns nil, with everything closed.
+func (n *Node) Run(ctx context.Context) error {
+	defer n.close()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	g, ctx := errgroup.WithContext(ctx)
+	n.host.SetStreamHandler(exchange.Protocol, n.server.Handle)
+	g.Go(func() error { return n.web.Run(ctx) }) // it listens since New: who dials now is answered
+	close(n.ready)
+	g.Go(func() error { n.tick(ctx); return nil })
+	if n.cfg.MDNS {
+		g.Go(func() error { n.finder.run(ctx); return nil })
+	}
+	g.Go(func() error {
+		select {
+		case <-n.handover:
+			n.log.Info("handing the home over")
+		case <-ctx.Done():
+		}
+		n.end() // ends gets and watches, so that the web server's requests can finish
+		stop()
+		return nil
+	})
+	err := g.Wait()
+	if errors.Is(err, context.Canceled) {
+		err = nil
+	}
+	return explained(err)
+}
+
+// close ends the parts in the reverse of the order in which they need each other: strangers first (no new work from
+// outside), then the store (so that nothing writes to it), and the lock last (so that the next process finds all
+// of it closed).
+func (n *Node) close() {
+	n.end()
+	if n.web != nil {
+		if err := n.web.Close(); !errors.Is(err, net.ErrClosed) { // Run has closed what it served
+			n.warn("close web server", err)
+		}
+	}
+	if n.host != nil {
+		n.host.RemoveStreamHandler(exchange.Protocol)
+	}
+	if n.server != nil {
+		n.warn("close exchange", n.server.Close())
+	}
+	if n.host != nil {
+		n.warn("close host", n.host.Close())
+	}
+	if n.store != nil {
+		n.warn("close store", n.store.Close())
+	}
+	if n.home != nil {
+		n.warn("release lock", n.home.close())
+	}
+}
+
+func (n *Node) warn(what string, err error) {
+	if err != nil {
+		n.log.Warn(what, "err", err)
+	}
+}
+
+// tick keeps rates and announces them once a second while anything changes.
+func (n *Node) tick(ctx context.Context) {
+	t := time.NewTicker(time.Second)
+	defer t.Stop()
+	swept := n.now()
+	var last api.Rates
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+		now := n.now()
+		n.transfers.tick(now)
+		if r := n.peers.tick(now); r != last {
+			last = r
+			n.hub.send(api.Event{Type: "rates", Rates: &r})
+			n.hub.send(api.Event{Type: "peers", Peers: n.connected()})
+		} else if n.peers.changed(n.host) {
+			n.hub.send(api.Event{Type: "peers", Peers: n.connected()})
+		}
+		if now.Sub(swept) > sweepEvery {
+			swept = now
+			n.warn("sweep removed entries", n.lib.sweep(undoFor))
+		}
+	}
+}
+
+// bound is ctx, ended early when the node ends.
+func (n *Node) bound(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		select {
+		case <-n.life:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
+}
+
+// leaving tells whether the node is on its way out.
+func (n *Node) leaving() bool {
+	select {
+	case <-n.life:
+		return true
+	default:
+		return false
+	}
+}
+
+// request counts the requests on the socket.
+func (n *Node) request(local bool) func() {
+	if !local {
+		return func() {}
+	}
+	n.gate.enter()
+	return n.gate.leave
+}
+
+// Ready is closed when the socket answers.
+func (n *Node) Ready() <-chan struct{} { return n.ready }
+
+// Idle returns a channel that is closed as soon as no request is under way on the socket, which may be now.
+func (n *Node) Idle() <-chan struct{} { return n.gate.wait() }
+
+// InFlight is the number of requests under way on the socket.
+func (n *Node) InFlight() int { return n.gate.count() }
+
+// HTTP is the dashboard's URL once Ready is closed, "" if there is none.
+func (n *Node) HTTP() string { return n.web.URL() }
+
+// PeerID is this peer's id.
+func (n *Node) PeerID() peer.ID { return n.host.ID() }
+
+// Addresses are the multiaddrs under which others reach this peer, its id included.
+func (n *Node) Addresses() []string {
+	out := []string{}
+	for _, a := range transport.Dialable(n.host) {
+		out = append(out, fmt.Sprintf("%s/p2p/%s", a, n.host.ID()))
+	}
+	return out
+}
+
+// explained is explain for return values: a nil *api.Error must not become a non-nil error.
+func explained(err error) error {
+	if err == nil {
+		return nil
+	}
+	return explain(err)
+}

@@ -1,0 +1,135 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"cairn/swarm/exchange"
+	"cairn/swarm/ticket"
+	"cairn/web/api"
+
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+)
+
+// peerRates turns the exchange's totals into rates, in total and per peer.
+type peerRates struct {
+	meter *exchange.Meter
+
+	mu       sync.Mutex
+	up, down meter
+	rates    api.Rates
+	peers    map[peer.ID]*peerRate
+	known    int
+}
+
+type peerRate struct {
+	up, down       meter
+	upBPS, downBPS int64
+}
+
+func newPeerRates(m *exchange.Meter) *peerRates {
+	return &peerRates{meter: m, peers: map[peer.ID]*peerRate{}}
+}
+
+func (p *peerRates) tick(now time.Time) api.Rates {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	t := p.meter.Total()
+	p.rates = api.Rates{DownBPS: p.down.tick(now, t.Down), UpBPS: p.up.tick(now, t.Up), DownTotal: t.Down, UpTotal: t.Up}
+	for id, t := range p.meter.Peers() {
+		r := p.peers[id]
+		if r == nil {
+			r = &peerRate{}
+			p.peers[id] = r
+		}
+		r.upBPS, r.downBPS = r.up.tick(now, t.Up), r.down.tick(now, t.Down)
+	}
+	return p.rates
+}
+
+func (p *peerRates) current() api.Rates {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.rates
+}
+
+func (p *peerRates) of(id peer.ID) (up, down int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if r := p.peers[id]; r != nil {
+		return r.upBPS, r.downBPS
+	}
+	return 0, 0
+}
+
+// changed tells whether the number of connections is another than at the last call.
+func (p *peerRates) changed(h host.Host) bool {
+	n := len(h.Network().Conns())
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	was := p.known
+	p.known = n
+	return n != was
+}
+
+// connected lists the connections, one per peer.
+func (n *Node) connected() []api.PeerInfo {
+	out := []api.PeerInfo{}
+	for _, id := range n.host.Network().Peers() {
+		cs := n.host.Network().ConnsToPeer(id)
+		if len(cs) == 0 {
+			continue
+		}
+		c := cs[0]
+		v := api.PeerInfo{PeerID: id.String(), Address: c.RemoteMultiaddr().String(), Direction: "inbound",
+			Transport: "other", Since: c.Stat().Opened.UTC()}
+		if c.Stat().Direction == network.DirOutbound {
+			v.Direction = "outbound"
+		}
+		switch t := c.ConnState().Transport; t {
+		case "tcp", "quic-v1":
+			v.Transport = t
+		}
+		v.RTTMillis = float64(n.host.Peerstore().LatencyEWMA(id).Microseconds()) / 1000
+		t := n.meter.Peer(id)
+		v.UpBytes, v.DownBytes = t.Up, t.Down
+		v.UpBPS, v.DownBPS = n.peers.of(id)
+		out = append(out, v)
+	}
+	return out
+}
+
+// Peers lists the connected peers.
+func (n *Node) Peers(context.Context) ([]api.PeerInfo, error) { return n.connected(), nil }
+
+// listening is where the host listens, as it was bound.
+func listening(h host.Host) (out []string) {
+	for _, a := range h.Network().ListenAddresses() {
+		out = append(out, a.String())
+	}
+	return out
+}
+
+// dial opens a session with a ticket's peer. When none of its addresses answers it listens on the local network
+// for the peer to name new ones.
+func (n *Node) dial(ctx context.Context, t ticket.Ticket) (*exchange.Session, error) {
+	cfg := exchange.ClientConfig{Pool: n.pool, Meter: n.meter, Log: n.log.With("part", "exchange")}
+	t.Addrs = append(n.finder.addrs(t.Peer), t.Addrs...)
+	s, err := exchange.Dial(ctx, n.host, t, cfg)
+	if err == nil || !n.cfg.MDNS || !errors.Is(err, exchange.ErrUnreachable) {
+		return s, err
+	}
+	fresh := n.finder.find(ctx, t.Peer, lanWait)
+	if len(fresh) == 0 {
+		return nil, err
+	}
+	t.Addrs = fresh
+	return exchange.Dial(ctx, n.host, t, cfg)
+}
+
+// lanWait is how long a peer on the local network has to answer a call by mDNS.
+const lanWait = 2 * time.Second

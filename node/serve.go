@@ -1,0 +1,89 @@
+package node
+
+import (
+	"sync"
+
+	"cairn/swarm/exchange"
+	"cairn/web/api"
+)
+
+// uploads shows the sessions of the exchange server as transfers and keeps the tickets' counts.
+type uploads struct {
+	lib       *library
+	transfers *transfers
+	drop      func(sessionRef string, why error)
+
+	mu   sync.Mutex
+	rows map[uint64]*upload
+}
+
+type upload struct {
+	row  *transfer
+	sent int64 // already told to the library
+}
+
+func newUploads(l *library, t *transfers) *uploads {
+	return &uploads{lib: l, transfers: t, rows: map[uint64]*upload{}}
+}
+
+func (u *uploads) events() exchange.Events {
+	return exchange.Events{Started: u.started, Progress: u.progress, Done: u.done, Ended: u.ended}
+}
+
+func (u *uploads) started(s exchange.SessionInfo) {
+	u.lib.joined(s.Ref)
+	row := u.transfers.start(api.Transfer{
+		Direction: "upload",
+		Name:      u.lib.nameOf(s.Ref),
+		CID:       s.Root.String(),
+		Total:     s.Size,
+		Sources:   []api.TransferSource{{PeerID: s.Peer.String(), Address: s.Addr, Transport: s.Transport, State: "active"}},
+	}, func() { u.drop(s.Ref, exchange.ErrGone) })
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.rows[s.ID] = &upload{row: row}
+}
+
+func (u *uploads) get(id uint64) *upload {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.rows[id]
+}
+
+// progress is called for one session by one goroutine at a time, so up.sent needs no lock.
+func (u *uploads) progress(s exchange.SessionInfo) {
+	up := u.get(s.ID)
+	if up == nil {
+		return
+	}
+	if n := s.Sent - up.sent; n > 0 {
+		u.lib.uploaded(s.Ref, n)
+		up.sent = s.Sent
+	}
+	u.transfers.update(up.row, func(t *api.Transfer) {
+		t.Done = min(s.Sent, max(t.Total, 0))
+		t.Sources[0].Bytes = s.Sent
+	})
+}
+
+func (u *uploads) done(s exchange.SessionInfo) error {
+	u.progress(s)
+	return u.lib.downloaded(s.Ref)
+}
+
+func (u *uploads) ended(s exchange.SessionInfo, err error) {
+	u.progress(s)
+	u.mu.Lock()
+	up := u.rows[s.ID]
+	delete(u.rows, s.ID)
+	u.mu.Unlock()
+	if s.Done {
+		err = nil
+	} else if err == nil {
+		err = api.Errorf(api.CodeCancelled, "the downloader left before it had everything")
+	}
+	if up != nil {
+		u.transfers.end(up.row, err)
+	}
+	u.lib.left(s.Ref)
+}
