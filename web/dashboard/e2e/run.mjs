@@ -1,0 +1,67 @@
+// The dashboard in a real browser, against real peers. Environment: CAIRN_BIN is the binary to test, CAIRN_SHOTS a
+// directory for pictures (none are taken without it), CAIRN_CHROMIUM a browser in an unusual place.
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { Browser } from './browser.mjs'
+import * as budget from './budget.mjs'
+import * as looks from './looks.mjs'
+import { Peers } from './peer.mjs'
+import * as session from './session.mjs'
+import * as sharing from './sharing.mjs'
+
+const bin = process.env.CAIRN_BIN
+if (!bin) {
+  console.error('CAIRN_BIN is not set: it names the cairn binary to test')
+  process.exit(2)
+}
+// npm runs this in the folder of the dashboard; a relative path was meant from where npm was called.
+const from = process.env.INIT_CWD ?? process.cwd()
+
+const dir = mkdtempSync(join(tmpdir(), 'cairn-e2e-'))
+const peers = new Peers(resolve(from, bin), dir)
+const shots = process.env.CAIRN_SHOTS ? resolve(from, process.env.CAIRN_SHOTS) : ''
+let browser
+let failed = 0
+
+const steps = [
+  ...session.before,
+  ...looks.empty,
+  ...sharing.steps,
+  ...looks.full,
+  ...session.during,
+  ...budget.steps,
+  ...session.after,
+]
+
+try {
+  const peer = await peers.up('first')
+  browser = await Browser.launch(shots)
+  const context = await browser.context(peer.url)
+  const t = { peers, peer, browser, context, dir, page: await context.newPage(), ticket: '', note: (text) => console.log(`        ${text}`) }
+  for (const [name, run] of steps) {
+    const before = browser.complaints.length
+    const start = Date.now()
+    try {
+      await run(t)
+      const complaints = browser.complaints.slice(before)
+      if (complaints.length > 0) throw new Error(complaints.join('\n'))
+      console.log(`  ok    ${name} (${((Date.now() - start) / 1000).toFixed(1)} s)`)
+    } catch (err) {
+      failed++
+      console.log(`  FAIL  ${name}\n${String(err?.stack ?? err).replace(/^/gm, '        ')}`)
+      const seen = browser.complaints.slice(before)
+      if (seen.length > 0) console.log(`        the page said: ${seen.join('\n        ')}`)
+      if (shots) await t.page.screenshot({ path: join(shots, `failed-${failed}.png`) }).catch(() => undefined)
+    }
+  }
+  console.log(failed === 0 ? `all ${steps.length} steps hold` : `${failed} of ${steps.length} steps failed`)
+} catch (err) {
+  failed++
+  console.error(err)
+} finally {
+  await browser?.close()
+  await peers.stopAll()
+  rmSync(dir, { recursive: true, force: true })
+}
+process.exit(failed === 0 ? 0 : 1)
