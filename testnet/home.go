@@ -1,0 +1,108 @@
+package testnet
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// Home is a data directory and the binary that works on it.
+type Home struct {
+	Binary string
+	Dir    string   // made by the binary when it is first used
+	Env    []string // added to the environment of every process
+	Prefix []string // a command that runs the binary, such as setpriv and its flags; usually none
+}
+
+// Result is how a command ended.
+type Result struct {
+	Args   []string
+	Stdout string
+	Stderr string
+	Code   int // exit code; -1: killed by a signal or never started
+	Took   time.Duration
+}
+
+// Value is stdout without the line break at its end: a ticket or a CID.
+func (r Result) Value() string { return strings.TrimSuffix(r.Stdout, "\n") }
+
+// String is what to show of a command that did not do what was expected.
+func (r Result) String() string {
+	return fmt.Sprintf("cairn %s: exit code %d after %v\nstdout: %s\nstderr: %s",
+		strings.Join(r.Args, " "), r.Code, r.Took.Round(time.Millisecond), clip(r.Stdout), clip(r.Stderr))
+}
+
+func clip(s string) string {
+	const most = 2000
+	if len(s) > most {
+		s = s[:most/2] + " ... " + s[len(s)-most/2:]
+	}
+	if strings.ContainsFunc(s, func(r rune) bool { return r == unicode.ReplacementChar || r != '\n' && unicode.IsControl(r) }) {
+		return strconv.Quote(s)
+	}
+	return s
+}
+
+// ErrorCode is the code in the error that the command printed because of --json; "" when there is none.
+func (r Result) ErrorCode() string {
+	var e struct {
+		Error struct{ Code string }
+	}
+	for line := range strings.Lines(r.Stderr) {
+		if json.Unmarshal([]byte(line), &e) == nil && e.Error.Code != "" {
+			return e.Error.Code
+		}
+	}
+	return ""
+}
+
+// command makes the process without starting it.
+func (h Home) command(ctx context.Context, args []string) *exec.Cmd {
+	line := slices.Concat(h.Prefix, []string{h.Binary}, args)
+	cmd := exec.CommandContext(ctx, line[0], line[1:]...)
+	cmd.Env = append(cleanEnv(h.Dir), h.Env...)
+	cmd.WaitDelay = 5 * time.Second
+	return cmd
+}
+
+// Run carries out one command to its end, which ctx may force. A command that fails is no error of Run.
+func (h Home) Run(ctx context.Context, args ...string) Result {
+	var out, errs bytes.Buffer
+	cmd := h.command(ctx, args)
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	began := time.Now()
+	err := cmd.Run()
+	r := Result{Args: args, Stdout: out.String(), Stderr: errs.String(), Took: time.Since(began), Code: -1}
+	if cmd.ProcessState != nil {
+		r.Code = cmd.ProcessState.ExitCode()
+	}
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		r.Stderr += "\n" + err.Error()
+	}
+	return r
+}
+
+// Login asks the running peer for a code that opens its dashboard and returns the URL to open.
+func (h Home) Login(ctx context.Context) (string, error) {
+	r := h.Run(ctx, "login", "--json")
+	var l struct{ Code, URL string }
+	if r.Code != 0 {
+		return "", fmt.Errorf("log in: %s", r)
+	}
+	if err := json.Unmarshal([]byte(r.Stdout), &l); err != nil {
+		return "", fmt.Errorf("log in: %w", err)
+	}
+	if l.Code != "" && !strings.Contains(l.URL, "#") {
+		l.URL += "#login=" + l.Code
+	}
+	return l.URL, nil
+}
