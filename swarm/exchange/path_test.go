@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"slices"
+	"sync/atomic"
 	"testing"
 )
 
@@ -16,9 +17,9 @@ func mixed(n int) []int {
 func TestWholePath(t *testing.T) {
 	for name, listen := range map[string]string{"tcp": overTCP, "quic-v1": overQUIC} {
 		t.Run(name, func(t *testing.T) {
-			done := 0
+			var done atomic.Int64
 			w := newWorld(t, newObject(1, 1500, mixed(40)...), listen, func(c *ServerConfig) {
-				c.Events.Done = func(i SessionInfo) error { done++; return nil }
+				c.Events.Done = func(i SessionInfo) error { done.Add(1); return nil }
 			})
 			s := w.dial(t, ClientConfig{})
 			if s.Size() != w.o.size() || s.NumLeaves() != 40 || s.Peer() != w.sh.ID() || s.Transport() != name {
@@ -54,8 +55,8 @@ func TestWholePath(t *testing.T) {
 			if err := s.Done(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			if done != 1 {
-				t.Errorf("counted %d times, want once", done)
+			if done.Load() != 1 {
+				t.Errorf("counted %d times, want once", done.Load())
 			}
 			s.Close()
 			if err := <-w.ended; err != nil {

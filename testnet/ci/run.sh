@@ -35,7 +35,7 @@ run_stage() {
 	*)
 		failed+=("$name")
 		printf '  FAIL  %-12s %6s  %s\n' "$name" "$took" "$log"
-		grep -v '^ok \|no test files' "$log" | tail -n 100 | sed 's/^/        /'
+		grep -vE '^ok |no test files|^=== |^ *--- PASS' "$log" | tail -n 100 | sed 's/^/        /'
 		;;
 	esac
 }

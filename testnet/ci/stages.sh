@@ -41,7 +41,7 @@ stage_race() {
 # Networks of real processes and faults.
 stage_network() {
 	[ -x bin/cairn ] || make --no-print-directory build
-	CAIRN_BIN=bin/cairn go test -count=1 -v -timeout 8m ./testnet/... | tee "$reason.all"
+	CAIRN_BIN=$PWD/bin/cairn go test -count=1 -v -timeout 8m ./testnet/... | tee "$reason.all"
 	skips_of "$reason.all" >"$reason"
 	rm -f "$reason.all"
 }
@@ -73,7 +73,7 @@ need_browser() {
 
 stage_demo() {
 	[ -x bin/cairn ] || make --no-print-directory build
-	CAIRN_BIN=bin/cairn ONCE=1 go run ./testnet/demo
+	CAIRN_BIN=$PWD/bin/cairn ONCE=1 go run ./testnet/demo
 }
 
 # The binary for every system we say we run on, and tests that at least compile there.
