@@ -38,7 +38,7 @@ import (
 var (
 	errGone     = exchange.ErrGone
 	errRevoked  = exchange.ErrRevoked
-	errHandover = api.Errorf(api.CodeUnavailable, "the peer of this home is changing").WithHint("the command goes on with the next one")
+	errHandover = api.Errorf(api.CodeHandover, "the peer of this home is changing").WithHint("the command goes on with the next one")
 )
 
 // Node is one peer.

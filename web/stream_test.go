@@ -100,7 +100,7 @@ func TestStopTellsStreams(t *testing.T) {
 	for name, resp := range map[string]*http.Response{"events": events, "work": work} {
 		r := bufio.NewReader(resp.Body)
 		until(t, r, "event: error")
-		if data := until(t, r, "data: "); !strings.Contains(data, `"code":"unavailable","message":"the peer is stopping"`) {
+		if data := until(t, r, "data: "); !strings.Contains(data, `"code":"handover","message":"the peer is stopping"`) {
 			t.Errorf("%s: %s", name, data)
 		}
 	}

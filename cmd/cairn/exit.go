@@ -13,7 +13,7 @@ func exitCode(c api.Code) int {
 		return 4
 	case api.CodeIntegrity:
 		return 5
-	case api.CodeUnavailable, api.CodeTooMany, codeHandover:
+	case api.CodeUnavailable, api.CodeTooMany, api.CodeHandover:
 		return 6
 	case api.CodeNoSpace:
 		return 7

@@ -21,13 +21,10 @@ var (
 	errLocked = errors.New("the data directory is in use")
 )
 
-// codeHandover is the peer's word for work that it dropped because another process takes its home over.
-const codeHandover api.Code = "handover"
-
 // isGone tells whether err means that the peer went away, so that the work may be asked of the next one.
 func isGone(err error) bool {
 	var x *api.Error
-	return errors.Is(err, errGone) || errors.As(err, &x) && x.Code == codeHandover
+	return errors.Is(err, errGone) || errors.As(err, &x) && x.Code == api.CodeHandover
 }
 
 // isLocked tells whether err means that another process holds the home.

@@ -163,7 +163,7 @@ func TestExitCodes(t *testing.T) {
 	want := map[api.Code]int{
 		api.CodeFailed: 1, api.CodeUsage: 2, api.CodeNotFound: 3, api.CodeNotPermitted: 4, api.CodeIntegrity: 5,
 		api.CodeUnavailable: 6, api.CodeNoSpace: 7, api.CodeNoHome: 10, api.CodeLocked: 11, api.CodeWrongKey: 12,
-		api.CodeCancelled: 1, api.CodeConflict: 1, api.CodeTooMany: 6, codeHandover: 6, "of the future": 1,
+		api.CodeCancelled: 1, api.CodeConflict: 1, api.CodeTooMany: 6, api.CodeHandover: 6, "of the future": 1,
 	}
 	for c, n := range want {
 		if exitCode(c) != n {

@@ -80,7 +80,7 @@ stage_demo() {
 stage_cross() {
 	local out os arch
 	out=$(mktemp -d)
-	trap 'rm -rf "$out"' EXIT
+	trap "rm -rf '$out'" EXIT
 	for os in linux darwin windows; do
 		for arch in amd64 arm64; do
 			echo "$os/$arch"

@@ -21,6 +21,7 @@ const (
 	CodeCancelled    Code = "cancelled"     // 1: the user or the other side stopped it
 	CodeConflict     Code = "conflict"      // 1: e.g. the target exists
 	CodeTooMany      Code = "too_many"      // 6: rate or concurrency limit
+	CodeHandover     Code = "handover"      // 6: the peer ends; the next one of this home can be asked
 )
 
 // Error is a failure in words for a user: one line that names the thing and says why, and a hint that says what

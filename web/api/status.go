@@ -16,7 +16,7 @@ func HTTPStatus(c Code) int {
 		return http.StatusNotFound
 	case CodeNotPermitted:
 		return http.StatusForbidden
-	case CodeUnavailable:
+	case CodeUnavailable, CodeHandover:
 		return http.StatusServiceUnavailable
 	case CodeNoSpace:
 		return http.StatusInsufficientStorage

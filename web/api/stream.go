@@ -240,7 +240,7 @@ func (s *service) stopped(err error) error {
 }
 
 func errStopping() error {
-	return Errorf(CodeUnavailable, "the peer is stopping").WithHint("try again when it runs")
+	return Errorf(CodeHandover, "the peer is stopping").WithHint("try again when it runs")
 }
 
 func (s *service) sendError(ctx context.Context, w *sseWriter, err error) {

@@ -123,7 +123,7 @@ func TestAttachment(t *testing.T) {
 func TestStatusTable(t *testing.T) {
 	for code, want := range map[Code]int{
 		CodeFailed: 500, CodeUsage: 422, CodeNotFound: 404, CodeNotPermitted: 403, CodeIntegrity: 500, CodeUnavailable: 503,
-		CodeNoSpace: 507, CodeNoHome: 409, CodeLocked: 409, CodeWrongKey: 409, CodeCancelled: 499, CodeConflict: 409, CodeTooMany: 429,
+		CodeNoSpace: 507, CodeNoHome: 409, CodeLocked: 409, CodeWrongKey: 409, CodeCancelled: 499, CodeConflict: 409, CodeTooMany: 429, CodeHandover: 503,
 	} {
 		if got := HTTPStatus(code); got != want {
 			t.Errorf("%s: %d", code, got)

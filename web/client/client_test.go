@@ -247,7 +247,7 @@ func TestEventsOfStoppingPeer(t *testing.T) {
 		}
 		last = err
 	}
-	if code(last) != api.CodeUnavailable || last.Error() != "the peer is stopping" {
+	if code(last) != api.CodeHandover || last.Error() != "the peer is stopping" {
 		t.Errorf("%v", last)
 	}
 }
