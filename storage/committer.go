@@ -1,10 +1,12 @@
 package storage
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -12,19 +14,21 @@ import (
 )
 
 const (
-	// batchBytes and batchOps bound one Badger transaction: large enough that its two syncs do not count, small
-	// enough that two of them in flight fit the memory budget.
-	batchBytes = 16 << 20
+	// batchBytes (of blocks, which lie in segments already) and batchOps bound one turn of the committer: large
+	// enough that its syncs do not count.
+	batchBytes = 32 << 20
 	batchOps   = 4096
 	inFlight   = 2
 	// linger is how long a batch nobody waits for may stay open for more.
-	linger = 5 * time.Millisecond
+	linger = 20 * time.Millisecond
 )
 
 // op is one change of the index.
 type op struct {
 	key, val []byte // val nil: delete
+	expect   []byte // if not nil: only if this is the value now
 	delta    totals // what it adds to the running sums
+	weight   int    // bytes of the block, for the size of a batch
 	done     func() // called once the change is visible or has failed; may be nil
 }
 
@@ -38,14 +42,15 @@ type request struct {
 // committer is the one writer of the database: it turns requests from any number of goroutines into large
 // synced transactions. All writes go through it, so versions only grow and the running sums are exact.
 //
-//	send -> queue -> gather (until 8 MiB, a waiter, or 5 ms) -> transaction (two in flight) -> answer waiters
+//	send -> queue -> gather (until 32 MiB, a waiter, or 20 ms) -> sync segments -> transaction -> answer waiters
 //
-// Badger runs with SyncWrites: a transaction syncs the value log before it writes the index, so that no index
-// entry ever points to bytes that a power cut took. Its own Sync covers neither value logs nor memtables that
-// were full and replaced since the last call.
+// Segments are synced before the transaction that points into them begins, so that no index entry ever points to
+// bytes that a power cut took. Badger runs with SyncWrites: its Sync does not cover memtables that were full
+// and replaced since the last call.
 type committer struct {
 	db    *badger.DB
 	keys  *Keys
+	segs  *segments
 	latch *latch
 	after func() error // after the last transaction of a group: makes new file names durable
 
@@ -61,8 +66,8 @@ type committer struct {
 	totals totals
 }
 
-func newCommitter(db *badger.DB, keys *Keys, l *latch, ts uint64, t totals, after func() error) *committer {
-	return &committer{db: db, keys: keys, latch: l, after: after, ts: ts, totals: t,
+func newCommitter(db *badger.DB, keys *Keys, segs *segments, l *latch, ts uint64, t totals, after func() error) *committer {
+	return &committer{db: db, keys: keys, segs: segs, latch: l, after: after, ts: ts, totals: t,
 		queue: make(chan request, 64), quit: make(chan struct{}), ended: make(chan struct{}),
 		slots: make(chan struct{}, inFlight)}
 }
@@ -130,7 +135,7 @@ type group struct {
 
 func (g *group) add(r request) {
 	for _, o := range r.ops {
-		g.bytes += len(o.key) + len(o.val)
+		g.bytes += len(o.key) + max(len(o.val), o.weight)
 	}
 	g.ops = append(g.ops, r.ops...)
 	g.last = append(g.last, r.last...)
@@ -154,12 +159,17 @@ func (c *committer) run() {
 			for len(c.queue) > 0 {
 				g.add(<-c.queue)
 			}
+			c.drain()
+			c.syncSegments()
 			c.write(g.ops)
 			c.finish(&g)
 			return
 		}
 		timer.Reset(linger)
 		c.gather(&g, timer.C)
+		if len(g.ops) > 0 {
+			c.syncSegments()
+		}
 		c.write(g.ops)
 		if len(g.waiters) > 0 {
 			c.finish(&g)
@@ -238,6 +248,9 @@ func (c *committer) write(ops []op) {
 			release(ops)
 			return
 		}
+		if slices.ContainsFunc(ops, func(o op) bool { return o.expect != nil }) {
+			c.drain() // so that what it looks at is what was written last
+		}
 		n := c.transaction(ops)
 		ops = ops[n:]
 	}
@@ -251,6 +264,10 @@ func (c *committer) transaction(ops []op) (n int) {
 	err := txn.Set([]byte(keyTotals), sums)
 	for err == nil && n < len(ops) {
 		o := &ops[n]
+		if o.expect != nil && !holds(txn, o.key, o.expect) {
+			n++
+			continue
+		}
 		if o.val == nil {
 			err = txn.Delete(o.key)
 		} else {
@@ -274,6 +291,27 @@ func (c *committer) transaction(ops []op) (n int) {
 	copy(sums, t.encode())
 	c.start(txn, ops[:n:n], t)
 	return n
+}
+
+// holds tells whether key has this value, in txn or before it.
+func holds(txn *badger.Txn, key, val []byte) bool {
+	it, err := txn.Get(key)
+	if err != nil {
+		return false
+	}
+	same := false
+	err = it.Value(func(v []byte) error {
+		same = bytes.Equal(v, val)
+		return nil
+	})
+	return err == nil && same
+}
+
+// syncSegments makes the blocks durable to which the next transactions point.
+func (c *committer) syncSegments() {
+	if err := c.segs.sync(); err != nil {
+		c.latch.fail(fmt.Errorf("%w: %v", ErrDamaged, err))
+	}
 }
 
 // start commits txn, whose changes lead to the sums t. It blocks while inFlight transactions are under way.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -52,14 +53,14 @@ func someBlocks(n int) (bs []block.Block) {
 	return bs
 }
 
-// TestFlippedValue flips each part of one block's entry in the value log, of an open and of a closed store.
-// Only this block may be gone, storing it again heals it, and nothing ends by a panic.
+// TestFlippedValue flips each part of one sealed block, in a segment and in the index, of an open and of a closed
+// store. Only this block may be gone, storing it again heals it, and nothing ends by a panic.
 func TestFlippedValue(t *testing.T) {
 	for _, c := range []struct {
 		name string
-		off  int64 // from the entry's key
+		off  int64 // from the multihash in the record
 	}{
-		{"meta", -6}, {"key length", -4}, {"value length", -3}, {"key", 10}, {"seal version", 44}, {"key id", 48}, {"nonce", 52}, {"ciphertext", 3000},
+		{"seal version", recordHead}, {"key id", recordHead + 4}, {"nonce", recordHead + 8}, {"ciphertext", 3000}, {"tag", recordHead + 6300 + sealOverhead - 1},
 	} {
 		for _, closed := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, closed %v", c.name, closed), func(t *testing.T) {
@@ -70,13 +71,7 @@ func TestFlippedValue(t *testing.T) {
 				}
 				d, err := block.Digest(bs[3].CID)
 				f.must(err)
-				path := valueLogPath(f.dir, 1)
-				data, err := os.ReadFile(path)
-				f.must(err)
-				at := int64(bytes.Index(data, blockKey(d)))
-				if at < 0 {
-					t.Fatal("not in the value log")
-				}
+				path, at := find(t, filepath.Join(f.cfg.Dir, segmentDir), blockName(blockKey(d)))
 				if closed {
 					f.close()
 					f.loadKeys()
@@ -197,53 +192,101 @@ func restore(t testing.TB, dir string, whole map[string][]byte) {
 	}
 }
 
-// TestDamageCostsOneBlock: Badger takes a damaged entry for the end of a log, at open and in its GC.
+// TestDamageCostsOneBlock: GC moves what is whole out of a damaged segment, and the damage with it.
 func TestDamageCostsOneBlock(t *testing.T) {
 	f := newFixture(t)
 	f.close()
-	f.cfg.valueLog = 1 << 20
+	f.cfg.segment = 64 << 10
 	f.open()
 	bs := someBlocks(60)
-	for i := range 12 {
-		f.must(f.Put(t.Context(), bs[5*i:5*i+5]...))
-	}
+	f.must(f.Put(t.Context(), bs...))
 	d, err := block.Digest(bs[2].CID)
 	f.must(err)
-	dir := f.dir
 	f.close()
-	path, at := find(t, dir, blockKey(d))
-	if !strings.HasSuffix(path, ".vlog") {
-		t.Fatal(path)
-	}
+	path, at := find(t, filepath.Join(f.cfg.Dir, segmentDir), blockName(blockKey(d)))
 	flip(t, path, at+1000)
 	f.loadKeys()
 	f.open()
-	if _, err := f.Get(t.Context(), bs[2].CID, nil); !errors.Is(err, block.ErrCorrupt) {
-		t.Fatal(err)
-	}
-	var dead []block.Block
+	var live []block.Block
 	for i, b := range bs {
-		if i != 2 {
-			f.want(b)
-		}
-		if i%2 == 1 {
-			dead = append(dead, b)
+		if i%2 == 0 {
+			live = append(live, b)
 		}
 	}
-	for _, b := range dead {
-		f.must(f.Delete(t.Context(), b.CID))
-	}
-	f.gcAll()
-	f.gcAll()
-	for i, b := range bs {
-		if i%2 == 0 && i != 2 {
-			f.want(b)
+	check := func() {
+		t.Helper()
+		for _, b := range live {
+			if b.CID != bs[2].CID {
+				f.want(b)
+			} else if _, err := f.Get(t.Context(), b.CID, nil); !errors.Is(err, block.ErrCorrupt) {
+				t.Fatal(err)
+			}
 		}
 	}
+	check()
+	f.gc(keep(live...))
+	check()
 	f.reopen()
-	for i, b := range bs {
-		if i%2 == 0 && i != 2 {
-			f.want(b)
+	check()
+	f.must(f.Put(t.Context(), bs[2]))
+	f.want(bs[2])
+}
+
+// TestSpoiledSegment cuts a segment short, or takes it away: its blocks are corrupt, the others whole, and new
+// ones can be stored.
+func TestSpoiledSegment(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		spoil func(path string) error
+	}{
+		{"truncated", func(p string) error { return os.Truncate(p, 20_000) }},
+		{"empty", func(p string) error { return os.Truncate(p, 0) }},
+		{"gone", os.Remove},
+	} {
+		for _, open := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, open %v", c.name, open), func(t *testing.T) {
+				f := newFixture(t)
+				f.close()
+				f.cfg.segment = 64 << 10
+				f.open()
+				bs := someBlocks(30)
+				f.must(f.Put(t.Context(), bs...))
+				if !open {
+					f.close()
+					f.loadKeys()
+				}
+				ids, err := (&segments{dir: filepath.Join(f.cfg.Dir, segmentDir)}).list()
+				f.must(err)
+				f.must(c.spoil((&segments{dir: filepath.Join(f.cfg.Dir, segmentDir)}).path(ids[len(ids)-1])))
+				if !open {
+					f.open()
+				}
+				lost := 0
+				for _, b := range bs {
+					got, err := f.Get(t.Context(), b.CID, nil)
+					if errors.Is(err, block.ErrCorrupt) {
+						lost++
+					} else if err != nil || !bytes.Equal(got, b.Data) {
+						t.Fatal(err)
+					}
+				}
+				if lost == 0 || lost > 15 {
+					t.Fatalf("%d of 30 lost", lost)
+				}
+				if res, err := f.Verify(t.Context(), func(Finding) {}, nil); err != nil || res.Damaged != int64(lost) {
+					t.Fatalf("%+v, %v", res, err)
+				}
+				if open {
+					f.reopen()
+					for _, b := range bs {
+						f.Get(t.Context(), b.CID, nil)
+					}
+				}
+				f.must(f.Put(t.Context(), bs...)) // heals
+				for _, b := range bs {
+					f.want(b)
+				}
+			})
 		}
 	}
 }
@@ -310,25 +353,27 @@ func TestIgnoredTable(t *testing.T) {
 	}
 }
 
-func FuzzScanLog(f *testing.F) {
-	e := logEntry([]byte("b/key\x00\x00\x00\x00\x00\x00\x00\x01"), []byte("value"))
-	head := make([]byte, logHead)
-	f.Add(bytes.Join([][]byte{head, e, e}, nil))
-	f.Add(bytes.Join([][]byte{head, e, []byte("damage"), e}, nil))
-	f.Add(bytes.Join([][]byte{head, e, make([]byte, 100), e}, nil))
-	f.Add([]byte{})
-	dir := f.TempDir()
-	f.Fuzz(func(t *testing.T, b []byte) {
-		p := filepath.Join(dir, "x.vlog")
-		if err := os.WriteFile(p, b, 0o600); err != nil {
-			t.Fatal(err)
+// badgerSource finds Badger's source.
+func badgerSource(t *testing.T) string {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/dgraph-io/badger/v4").Output()
+	if err != nil {
+		t.Skipf("go list: %v", err)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+func FuzzDecodePointer(f *testing.F) {
+	f.Add(pointer{1, recordHead, 100}.encode())
+	f.Add([]byte{pointerVersion})
+	f.Add([]byte{sealVersion, 0, 0})
+	f.Fuzz(func(t *testing.T, v []byte) {
+		p, ok, err := decodePointer(v)
+		if ok && err == nil && !bytes.Equal(p.encode(), v) {
+			t.Fatalf("%+v", p)
 		}
-		s, err := scanLog(p)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if s.damaged != (len(s.after) > 0) {
-			t.Fatalf("%+v", s)
+		if !ok && len(v) > 0 && v[0] == pointerVersion {
+			t.Fatal("not seen")
 		}
 	})
 }

@@ -6,13 +6,10 @@ import (
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
-	"github.com/dgraph-io/badger/v4"
 	"github.com/ipfs/go-cid"
 
 	"cairn/storage/block"
@@ -37,8 +34,8 @@ type GCResult struct {
 // sweepBatch is how many candidates are checked and deleted under one lock.
 const sweepBatch = 512
 
-// GC deletes the blocks and references that mark does not visit and no open writer touched, then makes Badger
-// give the space back: to about 1.05 x live bytes + two value logs. Files of the user are not touched. progress,
+// GC deletes the blocks and references that mark does not visit and no open writer touched, then gives
+// the space back: to about 1.05 x live bytes + the newest segment and the index. Files of the user are not touched. progress,
 // if not nil, is told what is being done. Errors: ErrBusy, ErrDamaged (a damaged index would make everything
 // look like garbage), block.ErrNoSpace, those of mark.
 func (s *Store) GC(ctx context.Context, mark Mark, progress func(string)) (res GCResult, err error) {
@@ -123,7 +120,7 @@ func (s *Store) sweep(ctx context.Context, live *liveSet, res *GCResult) error {
 			return false, 0
 		}
 		s.found.healed(d)
-		return true, max(0, p.size-sealOverhead)
+		return true, plainSize(p.val)
 	}, &res.Blocks, func(n int64) totals { return totals{Blocks: -1, Bytes: -n} })
 	if err != nil {
 		return err
@@ -163,7 +160,7 @@ func (s *Store) sweepPrefix(ctx context.Context, prefix string, dead func(pair) 
 		*n += int64(len(ops))
 		return s.deleteSynced(ops)
 	}
-	for p, err := range s.scan(ctx, prefix, false) {
+	for p, err := range s.scan(ctx, prefix, prefix == prefBlock) {
 		if err != nil {
 			return err
 		}
@@ -237,49 +234,20 @@ func (s *Store) deleteFileOps(id uint64, p pair) []op {
 	return ops
 }
 
-// compact makes Badger give back what was deleted. It counts garbage in value logs only when the deletes reach
-// a compaction (D7), so: filler to turn the memtable over, all levels into one, then its GC file by file.
+// compact gives back what was deleted: segments first, then the index, whose deletes must reach a compaction.
 func (s *Store) compact(ctx context.Context) error {
+	if err := s.compactSegments(ctx); err != nil {
+		return err
+	}
 	if err := s.turnMemtable(ctx); err != nil {
 		return err
 	}
-	if err := s.flatten(); err != nil {
-		return err
-	}
-	for _, ratio := range []float64{0.95, 0.8, 0.5, 0.2, 0.1, 0.05} {
-		for {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			// Moving what lives in a log takes space before the log is removed.
-			need := s.space.floor + int64((1-ratio)*float64(s.logSize())) + minReserve/4
-			if s.space.above(need) != nil {
-				s.log.Warn("store: too little space to compact further", "needed", need)
-				return nil
-			}
-			if err := s.salvage(ctx); err != nil {
-				return err
-			}
-			err := s.collectLog(ratio)
-			if errors.Is(err, badger.ErrNoRewrite) {
-				break
-			} else if err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	return s.flatten()
 }
 
 func (s *Store) flatten() (err error) {
 	defer recoverAs(&err)
 	return s.db.Flatten(1)
-}
-
-func (s *Store) collectLog(ratio float64) (err error) {
-	defer recoverAs(&err)
-	defer faultsPanic()()
-	return s.db.RunValueLogGC(ratio)
 }
 
 // turnMemtable writes and deletes enough filler that Badger replaces its memtable, and waits until the old one
@@ -332,62 +300,4 @@ func (s *Store) DiskUsage() (n int64) {
 		return nil
 	})
 	return n
-}
-
-// salvage writes again the whole entries behind damage in the value log that Badger's GC would take next: it
-// would stop reading at the damage and remove the file.
-func (s *Store) salvage(ctx context.Context) error {
-	id, ok := s.nextLog()
-	if !ok {
-		return nil
-	}
-	scan, err := scanLog(valueLogPath(s.dir, id))
-	if errors.Is(err, fs.ErrNotExist) || err == nil && !scan.damaged {
-		return nil
-	} else if err != nil {
-		return err
-	}
-	s.log.Warn("store: a value log is damaged, moving what is whole", "file", id, "blocks", len(scan.after))
-	for _, key := range scan.after {
-		if !strings.HasPrefix(string(key), prefBlock) && !strings.HasPrefix(string(key), prefEntry) {
-			continue
-		}
-		v, err := s.value(key)
-		if err != nil || len(v) < sealOverhead {
-			continue // deleted, or damaged itself
-		}
-		if _, err := s.keys.open(nil, nameOf(key), v); err != nil {
-			continue
-		}
-		if err := s.writes.sync(ctx, []op{{key: key, val: v}}, nil); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func nameOf(key []byte) []byte {
-	if strings.HasPrefix(string(key), prefBlock) {
-		return blockName(key)
-	}
-	return key
-}
-
-// nextLog reads Badger's DISCARD file (16-byte slots: file number, garbage bytes) for the log with most garbage.
-func (s *Store) nextLog() (id int, ok bool) {
-	b, err := os.ReadFile(filepath.Join(s.dir, "DISCARD"))
-	if err != nil {
-		return 0, false
-	}
-	var most uint64
-	for ; len(b) >= 16; b = b[16:] {
-		fid, garbage := be64(b), be64(b[8:])
-		if fid == 0 {
-			break
-		}
-		if garbage > most {
-			id, most, ok = int(fid), garbage, true
-		}
-	}
-	return id, ok
 }

@@ -39,12 +39,17 @@ func checkIdentity(dir string, k *Keys) (storeState, error) {
 	if err != nil {
 		return "", err
 	}
+	_, err = os.Stat(filepath.Join(dir, segmentDir))
+	segs := err == nil
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
 	switch {
 	case k.made() && state != storeReady:
 		return "", fmt.Errorf("%w: %s is empty or another directory, but the key file says that a store was there", ErrStoreLost, dir)
 	case state == storeNone && data:
 		return "", fmt.Errorf("%w: %s holds data but no %s", ErrStoreLost, dir, identityFile)
-	case state == storeReady && !data:
+	case state == storeReady && !(data && segs):
 		return "", fmt.Errorf("%w: %s holds %s but no data", ErrStoreLost, dir, identityFile)
 	}
 	return state, nil
@@ -91,11 +96,8 @@ func writeIdentity(dir string, k *Keys, s storeState) error {
 // hasData tells whether dir holds Badger's files.
 func hasData(dir string) (bool, error) {
 	_, err := os.Stat(filepath.Join(dir, "MANIFEST"))
-	switch {
-	case err == nil:
-		return true, nil
-	case errors.Is(err, fs.ErrNotExist):
+	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
-	return false, err
+	return err == nil, err
 }

@@ -24,7 +24,7 @@ const (
 	mhLen         = 2 + sha256.Size
 	refKeyLen     = len(prefRef) + mhLen + 8
 	refValueLen   = 12
-	maxEntry      = 1 << 20 // bytes of one entry's JSON
+	maxEntry      = 384 << 10 // bytes of one entry's JSON
 	maxEntryID    = 128
 )
 

@@ -12,11 +12,8 @@ import (
 	"cairn/storage/block"
 )
 
-// pair is an index entry; size is the length of a value that was not read, roughly.
-type pair struct {
-	key, val []byte
-	size     int64
-}
+// pair is an index entry; val is nil if values were not asked for.
+type pair struct{ key, val []byte }
 
 // page reads up to n pairs of a prefix from key on. Pages rather than one long iterator, because an open
 // iterator keeps the files that GC wants to remove.
@@ -28,7 +25,7 @@ func (s *Store) page(prefix string, from []byte, n int, values bool) (all []pair
 	it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte(prefix)})
 	defer it.Close()
 	for it.Seek(from); it.Valid() && len(all) < n; it.Next() {
-		p := pair{key: it.Item().KeyCopy(nil), size: it.Item().ValueSize()}
+		p := pair{key: it.Item().KeyCopy(nil)}
 		if values {
 			if p.val, err = it.Item().ValueCopy(nil); err != nil {
 				return all, err

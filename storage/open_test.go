@@ -47,6 +47,7 @@ func TestIdentity(t *testing.T) {
 			f.must(os.RemoveAll(filepath.Join(f.cfg.Dir, dbDir)))
 			f.must(os.Mkdir(filepath.Join(f.cfg.Dir, dbDir), 0o700))
 		}, ErrStoreLost},
+		{"segments gone", func(t *testing.T, f *fixture) { f.must(os.RemoveAll(filepath.Join(f.cfg.Dir, segmentDir))) }, ErrStoreLost},
 		{"newer", func(t *testing.T, f *fixture) {
 			f.must(os.WriteFile(filepath.Join(f.cfg.Dir, identityFile), []byte("cairn-store 2 ready\n"), 0o600))
 		}, ErrFormat},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"sync"
 
 	"github.com/dgraph-io/badger/v4"
@@ -97,7 +98,7 @@ func (s *Store) absent(c cid.Cid) error {
 	return block.ErrNotFound
 }
 
-// getOwned opens the owned block straight from the mapped value log into dst.
+// getOwned reads the owned block and opens it into dst.
 func (s *Store) getOwned(d digest, dst []byte) ([]byte, error) {
 	key := blockKey(d)
 	for try := 0; ; try++ {
@@ -112,9 +113,9 @@ func (s *Store) getOwned(d digest, dst []byte) ([]byte, error) {
 		if err == nil {
 			return data, nil
 		}
-		// Badger's own GC may have moved the value and dropped its file between index and log: look again.
+		// GC may have moved the block and removed its segment between one look and the other: look again.
 		if try == 2 {
-			if errors.Is(err, block.ErrCorrupt) || errors.Is(err, ErrDamaged) {
+			if errors.Is(err, block.ErrCorrupt) || errors.Is(err, ErrDamaged) || errors.Is(err, fs.ErrNotExist) {
 				s.found.add(d)
 				err = fmt.Errorf("%w: owned copy", block.ErrCorrupt)
 			}
@@ -132,11 +133,25 @@ func (s *Store) openBlock(key, dst []byte) (data []byte, err error) {
 	if err != nil {
 		return nil, err
 	}
-	err = it.Value(func(v []byte) error {
+	var p pointer
+	far := false
+	err = it.Value(func(v []byte) (err error) {
+		if p, far, err = decodePointer(v); far || err != nil {
+			return err
+		}
 		data, err = s.keys.open(dst, blockName(key), v)
 		return err
 	})
-	return data, err
+	if !far || err != nil {
+		return data, err
+	}
+	buf := s.bufs.get(p.length)
+	defer s.bufs.put(buf)
+	sealed, err := s.segs.read(p, buf[:cap(buf)])
+	if err != nil {
+		return nil, err
+	}
+	return s.keys.open(dst, blockName(key), sealed)
 }
 
 // hasOwned looks at the index alone; a block known to be damaged does not count.

@@ -43,15 +43,17 @@ type Config struct {
 	Now     func() time.Time // nil: time.Now
 	Free    FreeFunc         // nil: asks the file system
 
-	valueLog int64 // bytes per value log; 0: valueLogSize; small in tests
+	segment int64 // bytes per segment; 0: segmentSize; small in tests
 }
 
 const (
-	// bufferBudget bounds the sealed bytes that wait to be written.
-	bufferBudget = 48 << 20
+	// unsyncedBudget bounds the blocks that are written and not yet synced.
+	unsyncedBudget = 128 << 20
+	// inlineMax: blocks from this size on go to a segment, smaller ones into the index.
+	inlineMax    = 4 << 10
 	memTableSize = 4 << 20
-	valueLogSize = 128 << 20
-	valueInline  = 4 << 10 // values from this size on go to the value log
+	// valueInline keeps every value out of Badger's value log: it is above the largest entry.
+	valueInline = 512 << 10
 )
 
 // Store is an open store. Safe for concurrent use. It is a block.Store over owned blocks and references.
@@ -62,6 +64,7 @@ type Store struct {
 	keys  *Keys
 	db    *badger.DB
 	space *space
+	segs  *segments
 	files *fileCache
 
 	broken latch // a write failed or the index is damaged: accept nothing more
@@ -95,14 +98,14 @@ func Open(cfg Config) (s *Store, err error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	if cfg.valueLog == 0 {
-		cfg.valueLog = valueLogSize
+	if cfg.segment == 0 {
+		cfg.segment = segmentSize
 	}
 	if cfg.Free == nil {
 		cfg.Free = diskFree
 	}
 	s = &Store{cfg: cfg, dir: filepath.Join(cfg.Dir, dbDir), log: cfg.Log, keys: cfg.Keys,
-		budget: semaphore.NewWeighted(bufferBudget), files: newFileCache(keepOpen), seed: maphash.MakeSeed()}
+		budget: semaphore.NewWeighted(unsyncedBudget), files: newFileCache(keepOpen), seed: maphash.MakeSeed()}
 	s.guard.init()
 	state, err := checkIdentity(cfg.Dir, cfg.Keys)
 	if err != nil {
@@ -136,14 +139,12 @@ func Open(cfg Config) (s *Store, err error) {
 	return s, nil
 }
 
-func (s *Store) logSize() int64 { return s.cfg.valueLog }
-
-func badgerOptions(dir string, log badger.Logger, valueLog int64) badger.Options {
+func badgerOptions(dir string, log badger.Logger) badger.Options {
 	return badger.DefaultOptions(dir).
 		WithLogger(log).
 		WithSyncWrites(true). // see committer
 		WithValueThreshold(valueInline).
-		WithValueLogFileSize(valueLog).
+		WithValueLogFileSize(1 << 20).
 		WithVerifyValueChecksum(true). // a flipped length in an entry's head would be read as it is
 		WithChecksumVerificationMode(options.OnTableAndBlockRead).
 		WithCompression(options.None). // sealed bytes do not compress, and it would want a cache
@@ -163,22 +164,25 @@ func (s *Store) openDB(exists bool) (err error) {
 	// A damaged file makes Badger panic here, or fault on a mapped page.
 	defer recoverAs(&err)
 	defer faultsPanic()()
-	if exists {
-		if err := preserveTail(s.dir); err != nil {
-			return fmt.Errorf("%w: %v", ErrDamaged, err)
+	if !exists {
+		if err := os.MkdirAll(filepath.Join(s.cfg.Dir, segmentDir), 0o700); err != nil {
+			return err
 		}
 	}
-	db, err := badger.OpenManaged(badgerOptions(s.dir, badgerLog{s.log, &s.broken, &s.index}, s.logSize()))
+	if s.segs, err = openSegmentDir(filepath.Join(s.cfg.Dir, segmentDir), s.cfg.segment); err != nil {
+		return fmt.Errorf("%w: %v", ErrDamaged, err)
+	}
+	db, err := badger.OpenManaged(badgerOptions(s.dir, badgerLog{s.log, &s.broken, &s.index}))
 	if err != nil {
-		return openError(err)
+		return errors.Join(openError(err), s.segs.close())
 	}
 	s.db = db
 	t, err := s.checkFormat(exists)
 	if err != nil {
-		return errors.Join(err, db.Close())
+		return errors.Join(err, db.Close(), s.segs.close())
 	}
 	db.SetDiscardTs(db.MaxVersion())
-	s.writes = newCommitter(db, s.keys, &s.broken, db.MaxVersion(), t, func() error { return syncDir(s.dir) })
+	s.writes = newCommitter(db, s.keys, s.segs, &s.broken, db.MaxVersion(), t, func() error { return syncDir(s.dir) })
 	go s.writes.run()
 	if !exists {
 		if err := s.writes.sync(context.Background(), []op{{key: []byte(keyFormat), val: []byte{formatVersion}}}, nil); err != nil {
@@ -250,7 +254,7 @@ func (s *Store) Close() (err error) {
 	if s.writes != nil {
 		s.writes.close()
 	}
-	if err := s.db.Close(); err != nil {
+	if err := errors.Join(s.segs.close(), s.db.Close()); err != nil {
 		return fmt.Errorf("close store: %w", err)
 	}
 	return nil

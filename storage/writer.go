@@ -206,7 +206,8 @@ func (w *Writer) Has(c cid.Cid) (bool, error) {
 	return w.s.has(d)
 }
 
-// put seals data in the caller's goroutine and hands it to the committer. It blocks while bufferBudget is used up.
+// put seals and writes data in the caller's goroutine and hands the index entry to the committer. It blocks while
+// unsyncedBudget is used up.
 func (w *Writer) put(ctx context.Context, d digest, data []byte) error {
 	s := w.s
 	if len(data) > block.MaxSize {
@@ -233,36 +234,62 @@ func (w *Writer) put(ctx context.Context, d digest, data []byte) error {
 		s.budget.Release(int64(n))
 		return fmt.Errorf("store block: %w", err)
 	}
-	buf := s.bufs.get(n)
-	undo := func() {
-		s.bufs.put(buf)
+	o, err := s.sealBlock(d, data)
+	if err != nil {
 		s.space.done(n)
 		s.budget.Release(int64(n))
-	}
-	key := blockKey(d)
-	sealed, err := s.keys.seal(buf, blockName(key), data)
-	if err != nil {
-		undo()
 		return fmt.Errorf("store block: %w", err)
 	}
-	o := op{key: key, val: sealed, delta: totals{Blocks: 1, Bytes: int64(len(data))}}
 	heals := s.found.has(d)
 	if heals {
 		o.delta = totals{} // its key was counted when it was stored first
 	}
+	settled := o.done
 	o.done = func() {
-		undo()
+		settled()
+		s.space.done(n)
+		s.budget.Release(int64(n))
 		if heals && s.broken.Err() == nil {
 			s.found.healed(d)
 		}
 		s.pending.end(d)
 	}
+	queued = true // from here on done ends it
 	if err := s.writes.send(ctx, request{ops: []op{o}}); err != nil {
-		undo()
+		o.done()
 		return fmt.Errorf("store block: %w", err)
 	}
-	queued = true
 	return nil
+}
+
+// sealBlock seals data, writes it to a segment if it is not small, and returns the change of the index. Its done
+// must be called once.
+func (s *Store) sealBlock(d digest, data []byte) (op, error) {
+	key := blockKey(d)
+	o := op{key: key, delta: totals{Blocks: 1, Bytes: int64(len(data))}, weight: len(data), done: func() {}}
+	if len(data) < inlineMax {
+		var err error
+		o.val, err = s.keys.seal(make([]byte, 0, len(data)+sealOverhead), blockName(key), data)
+		return o, err
+	}
+	buf := s.bufs.get(recordHead + sealOverhead + len(data))
+	defer s.bufs.put(buf)
+	record := appendRecordHead(buf, blockName(key), len(data)+sealOverhead)
+	record, err := s.keys.seal(record, blockName(key), data)
+	if err != nil {
+		return o, err
+	}
+	p, err := s.segs.append(record)
+	if err != nil {
+		return o, err
+	}
+	o.val = p.encode()
+	o.done = func() { s.segs.settled(p.segment) }
+	return o, nil
+}
+
+func appendRecordHead(b, mh []byte, length int) []byte {
+	return binary.BigEndian.AppendUint32(append(b, mh...), uint32(length))
 }
 
 // Commit returns when all that the writer was given is synced, and then the entries too. Concurrent calls share
@@ -344,7 +371,11 @@ func (s *Store) deleteOps(d digest) (ops []op, err error) {
 	key := blockKey(d)
 	it, err := txn.Get(key)
 	if err == nil {
-		ops = append(ops, deleteBlockOp(key, it))
+		v, err := it.ValueCopy(nil)
+		if err != nil {
+			return nil, err
+		}
+		ops = append(ops, deleteBlockOp(key, v))
 	} else if !errors.Is(err, badger.ErrKeyNotFound) {
 		return nil, err
 	}
@@ -356,10 +387,17 @@ func (s *Store) deleteOps(d digest) (ops []op, err error) {
 	return ops, nil
 }
 
-// deleteBlockOp takes the size from the index alone; it is off by a few bytes (Badger counts an entry's head
-// roughly), GC sets the sums right.
-func deleteBlockOp(key []byte, it *badger.Item) op {
-	return op{key: bytes.Clone(key), delta: totals{Blocks: -1, Bytes: -max(0, it.ValueSize()-sealOverhead)}}
+func deleteBlockOp(key, val []byte) op {
+	return op{key: bytes.Clone(key), delta: totals{Blocks: -1, Bytes: -plainSize(val)}}
+}
+
+// plainSize is the length of the block behind an index value.
+func plainSize(val []byte) int64 {
+	n := len(val)
+	if p, ok, err := decodePointer(val); ok && err == nil {
+		n = p.length
+	}
+	return int64(max(0, n-sealOverhead))
 }
 
 func (s *Store) admitSmall() error {
@@ -408,7 +446,7 @@ func (p *pendingSet) end(d digest) {
 // bufferPool hands out buffers for sealed blocks: touching fresh memory costs more than sealing into it.
 type bufferPool struct{ leaf sync.Pool }
 
-const leafBuffer = 1<<20 + sealOverhead
+const leafBuffer = 1<<20 + sealOverhead + recordHead
 
 func (p *bufferPool) get(n int) []byte {
 	if n > 64<<10 && n <= leafBuffer {

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -83,5 +84,26 @@ func TestNoReadDeadline(t *testing.T) {
 	}
 	if n < 35 {
 		t.Errorf("only %d operations", n)
+	}
+}
+
+// TestPathParametersAreDeclared: one that is not would reach its operation empty.
+func TestPathParametersAreDeclared(t *testing.T) {
+	for path, item := range Register(http.NewServeMux(), Config{}).Paths {
+		for _, op := range []*huma.Operation{item.Get, item.Head, item.Post, item.Put, item.Delete} {
+			if op == nil {
+				continue
+			}
+			for _, part := range strings.Split(path, "/") {
+				name, ok := strings.CutPrefix(part, "{")
+				if !ok {
+					continue
+				}
+				name, _, _ = strings.Cut(name, "}")
+				if !slices.ContainsFunc(op.Parameters, func(p *huma.Param) bool { return p.In == "path" && p.Name == name }) {
+					t.Errorf("%s %s does not declare {%s}", op.Method, path, name)
+				}
+			}
+		}
 	}
 }

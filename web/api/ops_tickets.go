@@ -12,8 +12,9 @@ import (
 func (s *service) tickets() {
 	p := s.Peer
 	call(s, op("POST", "/v1/entries/{ref}/tickets", "create-ticket", "tickets", "A ticket for an entry"),
+		// Not by embedding refIn: huma fills only fields of exported structs.
 		func(ctx context.Context, in *struct {
-			refIn
+			Ref  string `path:"ref" minLength:"1" maxLength:"1024" doc:"An entry's id or a CID"`
 			Body TicketOptions
 		}) (Ticket, error) {
 			return p.Issue(ctx, in.Ref, in.Body)

@@ -21,6 +21,7 @@ export default defineConfig({
     assetsInlineLimit: 0, // the policy has no data: addresses
     modulePreload: { polyfill: false }, // it would be an inline script
   },
-  server: { proxy: { '/v1': process.env.CAIRN_HTTP ?? 'http://127.0.0.1:4747' } },
+  // For npm run dev: the peer checks that the Host of a request is its own.
+  server: { proxy: { '/v1': { target: process.env.CAIRN_HTTP ?? 'http://127.0.0.1:4747', changeOrigin: true } } },
   test: { include: ['src/**/*.test.ts'], environment: 'node', css: true },
 })

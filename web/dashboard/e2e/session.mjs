@@ -104,7 +104,7 @@ export const after = [
     },
   ],
   [
-    'logging out ends the session in every tab',
+    'logging out ends the session in every tab, and logging in begins it there',
     async ({ page, context, peers, peer }) => {
       const other = await context.newPage()
       await other.goto('/library')
@@ -112,14 +112,15 @@ export const after = [
       await page.goto('/settings')
       await page.getByRole('button', { name: 'Log out' }).click()
       await page.getByText('You are logged out.').waitFor()
-      await other.getByRole('navigation', { name: 'Pages' }).getByRole('link', { name: 'Library' }).click()
+      await other.getByText('You logged out in another tab.').waitFor()
       await other.reload()
       await other.getByRole('heading', { name: 'Log in to this peer' }).waitFor()
-      await other.close()
       const { code } = await peers.login(peer)
       await page.getByLabel('Login code').fill(code.toLowerCase().replaceAll('-', ' '))
       await page.keyboard.press('Enter')
       await page.getByRole('heading', { name: 'Settings' }).waitFor()
+      await other.getByRole('heading', { name: 'Library', level: 1 }).waitFor()
+      await other.close()
     },
   ],
   [

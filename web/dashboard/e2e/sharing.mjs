@@ -1,5 +1,5 @@
 // The way of a file: into the library, to another peer, back to a disk.
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { expect } from './expect.mjs'
@@ -51,7 +51,7 @@ export const steps = [
       await dialog.getByRole('button', { name: 'Make a ticket' }).click()
       t.ticket = (await dialog.locator('[data-ticket]').innerText()).trim()
       expect(t.ticket).toMatch(/^cairn1[a-z0-9]+$/)
-      await dialog.getByText('0 of 2 downloads, ends in 59 min').first().waitFor()
+      await dialog.getByText('0 of 2 downloads, ends in 1 h').first().waitFor()
       await dialog.getByRole('button', { name: 'Copy ticket' }).click()
       await dialog.getByText('Copied', { exact: true }).waitFor()
       expect(await page.evaluate(() => navigator.clipboard.readText())).toBe(t.ticket)
@@ -89,15 +89,20 @@ export const steps = [
       const get = peers.spawn('third', ['get', text, '-o', join(dir, 'big.out')])
       const ended = once(get, 'close')
       const link = page.getByRole('list', { name: 'Running transfers' }).getByRole('link', { name: 'big.bin' })
-      while (!readdirSync(dir).some((n) => n.startsWith('.big.out')) && get.exitCode === null) await new Promise(setImmediate)
+      const arrived = () => {
+        const part = readdirSync(dir).find((n) => n.startsWith('.big.out'))
+        return part === undefined ? 0 : (statSync(join(dir, part), { throwIfNoEntry: false })?.blocks ?? 0) * 512
+      }
+      while (arrived() < 80 * MiB && get.exitCode === null) await new Promise(setImmediate)
       get.kill('SIGSTOP')
       await link.waitFor()
       await page.getByText('to 1 peer').waitFor()
       await browser.look(page, 'transfers-running')
-      await page.goto('/')
+      const rail = page.getByRole('navigation', { name: 'Pages' })
+      await rail.getByRole('link', { name: 'Overview', exact: true }).click()
       await page.getByText('Moving now').waitFor()
       await browser.look(page, 'overview-running')
-      await page.goto('/transfers')
+      await rail.getByRole('link', { name: 'Transfers' }).click()
       await link.click()
       await page.getByRole('heading', { name: 'big.bin' }).waitFor()
       await page.getByRole('region', { name: 'Peers of this transfer' }).getByText('TCP').waitFor()

@@ -1631,7 +1631,10 @@ export interface operations {
         parameters: {
             query?: never;
             header?: never;
-            path?: never;
+            path: {
+                /** @description An entry's id or a CID */
+                ref: string;
+            };
             cookie?: never;
         };
         requestBody: {

@@ -39,8 +39,9 @@ test.each([
 ])('percent(%d, %d) is %s', (done, total, want) => expect(f.percent(done, total)).toBe(want))
 
 test.each([
-  [-1, '0 s'],
-  [400, '0 s'],
+  [-1, 'under 1 s'],
+  [400, 'under 1 s'],
+  [1400, '1 s'],
   [59_400, '59 s'],
   [min, '1 min'],
   [3 * min + 20_000, '3 min 20 s'],
@@ -58,6 +59,8 @@ test.each([
   [-42_000, '42 s ago'],
   [-5 * min, '5 min ago'],
   [23 * hour + 59 * min, 'in 23 h'],
+  [hour - 1000, 'in 1 h'],
+  [59_000, 'in 59 s'],
   [-day, '1 day ago'],
   [-45 * day, '45 days ago'],
   [-70 * day, '2 months ago'],
@@ -79,6 +82,15 @@ describe('names', () => {
     expect(f.shortName('holiday.zip', 20)).toBe('holiday.zip')
     expect(f.shortName('a very long name of a holiday.tar.gz', 20)).toBe('a very long n…tar.gz')
     expect([...f.shortName('🏔'.repeat(40), 20)]).toHaveLength(20)
+  })
+  test('commands in sentences', () => {
+    expect(f.prose('run `cairn up` first')).toEqual([
+      { text: 'run ', code: false },
+      { text: 'cairn up', code: true },
+      { text: ' first', code: false },
+    ])
+    expect(f.prose('`x`')).toEqual([{ text: 'x', code: true }])
+    expect(f.prose('an odd ` stays')).toEqual([{ text: 'an odd ` stays', code: false }])
   })
   test('sentences', () => {
     expect(f.sentence('the peer stopped')).toBe('The peer stopped')

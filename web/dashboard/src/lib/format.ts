@@ -44,7 +44,8 @@ export function percent(done: number, total: number): string {
 
 /** A length of time in milliseconds, with the one or two units that matter: 3 min, 2 h 5 min. */
 export function duration(ms: number): string {
-  const s = Math.max(0, Math.round(ms / 1000))
+  if (ms < 1000) return 'under 1 s'
+  const s = Math.round(ms / 1000)
   if (s < 60) return `${s} s`
   const min = Math.round(s / 60)
   if (s < 600) return s % 60 === 0 ? `${s / 60} min` : `${Math.floor(s / 60)} min ${s % 60} s`
@@ -59,7 +60,8 @@ export function duration(ms: number): string {
 /** A moment as seen from now: just now, 5 min ago, in 23 h. Both in milliseconds. */
 export function relative(at: number, now: number): string {
   const ms = at - now
-  const coarse = roughly(Math.abs(ms))
+  // What ends in 59 min 50 s ends in an hour.
+  const coarse = roughly(ms > 60_000 ? ms + 30_000 : Math.abs(ms))
   if (coarse === '') return ms > 1000 ? 'in a moment' : 'just now'
   return ms > 0 ? `in ${coarse}` : `${coarse} ago`
 }
@@ -98,6 +100,14 @@ export function shortName(name: string, max: number): string {
   if (chars.length <= max) return name
   const tail = Math.min(8, Math.floor(max / 3))
   return `${chars.slice(0, max - tail - 1).join('')}…${chars.slice(-tail).join('')}`
+}
+
+/** The pieces of a text in which `commands` are set off by backticks. */
+export function prose(text: string): { text: string; code: boolean }[] {
+  const parts = text.split('`')
+  // An odd backtick is only a backtick.
+  if (parts.length % 2 === 0) return [{ text, code: false }]
+  return parts.map((t, i) => ({ text: t, code: i % 2 === 1 })).filter((p) => p.text !== '')
 }
 
 /** First letter large, as at the beginning of a sentence; a command stays as it is typed. */

@@ -26,7 +26,7 @@ function peer(n: number): { letGo: () => Promise<void>; asked: string[] } {
     while (waiting.length > 0) {
       for (const go of waiting.splice(0)) go()
       await vi.waitFor(() => undefined)
-      await new Promise((resolve) => setImmediate(resolve))
+      await new Promise((resolve) => setTimeout(resolve))
     }
   }
   return { letGo, asked }

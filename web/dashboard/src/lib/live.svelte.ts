@@ -141,9 +141,9 @@ class Live {
           if (m.event === 'error') break
           const e = JSON.parse(m.data) as Event
           // Ids grow by one: a jump means that this page was too slow and the peer left events out.
-          const last = Number(this.#lastID || e.id)
+          const gap = this.#lastID !== '' && Number(m.id) > Number(this.#lastID) + 1
           if (m.id !== '') this.#lastID = m.id
-          if (this.phase === 'live' && e.id > last + 1) void this.#snapshot(abort)
+          if (gap && this.phase === 'live') void this.#snapshot(abort)
           this.#enqueue(e)
         }
       } catch (err) {

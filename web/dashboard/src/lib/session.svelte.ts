@@ -15,9 +15,15 @@ class SessionState {
   reason = $state('')
   error = $state.raw<ApiError | null>(null)
   #renewing: Promise<boolean> | null = null
+  #tabs = new BroadcastChannel('cairn-session')
 
   constructor() {
     onUnknown(() => this.#renew())
+    // What happens in one tab concerns all of this browser.
+    this.#tabs.onmessage = (m: MessageEvent<'in' | 'out'>) => {
+      if (m.data === 'out' && this.state === 'open') this.#close('You logged out in another tab.')
+      if (m.data === 'in' && this.state === 'none') void this.restore()
+    }
   }
 
   /** Finds out whether this browser is logged in, and gets this page a secret of its own if it is. */
@@ -41,6 +47,7 @@ class SessionState {
     this.reason = ''
     this.error = null
     this.state = 'open'
+    this.#tabs.postMessage('in')
   }
 
   async logout(): Promise<void> {
@@ -49,6 +56,7 @@ class SessionState {
       if (!(err instanceof ApiError && err.status === 401)) throw err
     })
     await forgetKey()
+    this.#tabs.postMessage('out')
     this.#close('You are logged out.')
   }
 

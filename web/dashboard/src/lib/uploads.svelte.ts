@@ -1,7 +1,7 @@
 // Files on their way from this browser into the library, one after the other.
 import type { AddResult } from './api'
-import { failureOf, noAnswer, secretHeader, type ApiError } from './client'
-import { ApiError as Failed } from './client'
+import { ApiError, failureOf, noAnswer, secretHeader } from './client'
+import { status } from './peer'
 import { toasts } from './toasts.svelte'
 
 export type UploadState = 'waiting' | 'sending' | 'storing' | 'done' | 'failed' | 'cancelled'
@@ -62,6 +62,11 @@ class Uploads {
     try {
       for (let u = this.#next(); u; u = this.#next()) {
         await send(u)
+        if (u.error?.status === 401) {
+          // Any other request makes sure that this page has a secret, or leads to the login page.
+          await status().catch(() => undefined)
+          await send(u)
+        }
         if (u.state === 'done') {
           toasts.done(`${u.file.name} is in the library.`)
           this.dismiss(u)
@@ -86,6 +91,8 @@ function send(u: Upload): Promise<void> {
     const x = new XMLHttpRequest()
     u.request = x
     u.state = 'sending'
+    u.error = null
+    u.sent = 0
     const started = performance.now()
     x.open('POST', `/v1/uploads?name=${encodeURIComponent(u.file.name)}`)
     for (const [k, v] of Object.entries(secretHeader())) x.setRequestHeader(k, v)
@@ -121,7 +128,7 @@ function send(u: Upload): Promise<void> {
 
 // The browser tells a page no more than this. A file that changed or vanished while it was read looks the same.
 const broken = (): ApiError =>
-  new Failed(0, {
+  new ApiError(0, {
     code: 'unavailable',
     message: 'the upload broke off',
     hint: 'the peer may have stopped or run out of space, or the file changed meanwhile; try again',
