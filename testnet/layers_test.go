@@ -251,7 +251,7 @@ func TestRulesNoTraceOfTheMachine(t *testing.T) {
 	}
 }
 
-// mirrors are the hosts that this machine takes packages from, the public ones excepted.
+// mirrors are the hosts that this machine takes packages from.
 func mirrors() (hosts []string) {
 	var urls []string
 	for _, ask := range [][]string{{"go", "env", "GOPROXY"}, {"npm", "config", "get", "registry"}} {
@@ -265,7 +265,7 @@ func mirrors() (hosts []string) {
 		if i := strings.LastIndexByte(host, '@'); i >= 0 {
 			host = host[i+1:]
 		}
-		if ok && host != "" && host != "proxy.golang.org" && host != "registry.npmjs.org" && !slices.Contains(hosts, host) {
+		if ok && host != "" && !slices.Contains(hosts, host) {
 			hosts = append(hosts, host)
 		}
 	}
