@@ -3,6 +3,7 @@ package storage
 import (
 	"bytes"
 	"errors"
+	"flag"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -121,53 +122,87 @@ func TestFlippedValue(t *testing.T) {
 	}
 }
 
-// TestFlippedAnywhere flips random bytes in every file of a closed store: whatever happens, no wrong bytes, no
-// panic, and no success that hides a loss from Verify or GC.
+var flips = flag.Int("flips", 8, "bytes flipped per file by TestFlippedAnywhere")
+
+// flipsEnv marks the process in which TestFlippedAnywhere does its work.
+const flipsEnv = "CAIRN_STORAGE_FLIPS"
+
+// TestFlippedAnywhere flips random bytes in every file of a closed store, and of one as a crash leaves it:
+// whatever happens, no wrong bytes, no panic; and a closed store that opens has its entry. It runs in a process
+// of its own, because a panic in one of Badger's goroutines would end this one.
 func TestFlippedAnywhere(t *testing.T) {
+	if os.Getenv(flipsEnv) == "" {
+		cmd := exec.Command(os.Args[0], "-test.run=^TestFlippedAnywhere$", "-test.v", fmt.Sprintf("-flips=%d", *flips))
+		cmd.Env = append(os.Environ(), flipsEnv+"=1")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		return
+	}
+	for _, crashed := range []bool{false, true} {
+		t.Run(fmt.Sprintf("crashed %v", crashed), func(t *testing.T) { flipAnywhere(t, crashed) })
+	}
+}
+
+func flipAnywhere(t *testing.T, crashed bool) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 0))
 	f := newFixture(t)
-	bs := someBlocks(5)
+	bs := append(someBlocks(5), blocktest.Make(7, 300), blocktest.Make(8, 2000))
 	f.must(f.Put(t.Context(), bs...))
 	path := f.write("a", blocktest.Data(1, 3000))
 	w := f.NewWriter(t.Context(), WriterOptions{})
 	f.reference(w, path, 1000)
 	f.must(w.Commit(t.Context(), entry("e", 1)))
 	f.must(w.Close())
-	f.close()
 	whole := files(t, f.cfg.Dir)
+	f.close()
+	if !crashed {
+		whole = files(t, f.cfg.Dir)
+	}
 	opened, refused := 0, 0
 	for p, data := range whole {
-		for range 12 {
-			if len(data) == 0 {
+		used := len(bytes.TrimRight(data, "\x00")) // not the unwritten rest
+		for range *flips {
+			if used == 0 {
 				break
 			}
-			at := r.Int64N(int64(len(data)))
-			if r.IntN(2) == 0 { // mostly heads and indexes, not the middle of blocks
-				at = r.Int64N(min(int64(len(data)), 100))
-			}
-			flip(t, p, at)
-			f.loadKeys()
-			if s, err := Open(f.cfg); err != nil {
-				refused++
-			} else {
-				opened++
-				f.Store = s
-				for _, b := range bs {
-					if got, err := s.Get(t.Context(), b.CID, nil); err == nil && !bytes.Equal(got, b.Data) {
-						t.Fatalf("%s at %d: wrong bytes", p, at)
-					}
-				}
-				if e, err := s.Entry("e"); err == nil && fmt.Sprint(e) != fmt.Sprint(entry("e", 1)) {
-					t.Fatalf("%s at %d: wrong entry", p, at)
-				}
-				_, _ = s.Verify(t.Context(), func(Finding) {}, nil)
-				f.close()
+			at := r.Int64N(int64(used))
+			switch r.IntN(3) { // heads and tails rather than the middle of blocks
+			case 0:
+				at = r.Int64N(int64(min(used, 100)))
+			case 1:
+				at = int64(used) - 1 - r.Int64N(int64(min(used, 60)))
 			}
 			restore(t, f.cfg.Dir, whole)
+			flip(t, p, at)
+			f.loadKeys()
+			s, err := Open(f.cfg)
+			if err != nil {
+				refused++
+				continue
+			}
+			opened++
+			f.Store = s
+			for _, b := range bs {
+				if got, err := s.Get(t.Context(), b.CID, nil); err == nil && !bytes.Equal(got, b.Data) {
+					t.Fatalf("%s at %d: wrong bytes", p, at)
+				}
+			}
+			e, err := s.Entry("e")
+			if err == nil && fmt.Sprint(e) != fmt.Sprint(entry("e", 1)) {
+				t.Fatalf("%s at %d: wrong entry", p, at)
+			}
+			if errors.Is(err, ErrNoEntry) && !crashed {
+				t.Fatalf("%s at %d: the entry is gone, and nothing says so", p, at)
+			}
+			_, _ = s.Verify(t.Context(), func(Finding) {}, nil)
+			f.close()
 		}
 	}
+	restore(t, f.cfg.Dir, whole)
+	f.loadKeys()
 	f.open()
 	for _, b := range bs {
 		f.want(b)
@@ -376,4 +411,41 @@ func FuzzDecodePointer(f *testing.F) {
 			t.Fatal("not seen")
 		}
 	})
+}
+
+func FuzzCheckTable(f *testing.F) {
+	f.Add([]byte{})
+	f.Add([]byte("Bdgr\x00\x00\x00\x08\x00\x00\x00\x01\x00\x00\x00\x00x"))
+	f.Add(make([]byte, 64))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		checkTable(b)
+		checkManifest(b)
+	})
+}
+
+// TestManifest flips every byte, and cuts at every place, of a manifest that Badger wrote: all flips are found,
+// and a torn end is let pass.
+func TestManifest(t *testing.T) {
+	f := newFixture(t)
+	f.must(f.Put(t.Context(), someBlocks(3)...))
+	f.reopen()
+	f.must(f.Put(t.Context(), someBlocks(6)...))
+	path := filepath.Join(f.dir, "MANIFEST")
+	f.close()
+	whole, err := os.ReadFile(path)
+	f.must(err)
+	f.must(checkManifest(whole))
+	for i := range whole {
+		if i >= 4 && i < 8 {
+			continue // the version: Badger says so
+		}
+		bad := bytes.Clone(whole)
+		bad[i] ^= 0x10
+		if checkManifest(bad) == nil {
+			t.Errorf("byte %d of %d flipped: not found", i, len(whole))
+		}
+	}
+	for i := len(whole) - 7; i < len(whole); i++ {
+		f.must(checkManifest(whole[:i]))
+	}
 }

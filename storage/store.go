@@ -145,9 +145,9 @@ func badgerOptions(dir string, log badger.Logger) badger.Options {
 		WithSyncWrites(true). // see committer
 		WithValueThreshold(valueInline).
 		WithValueLogFileSize(1 << 20).
-		WithVerifyValueChecksum(true). // a flipped length in an entry's head would be read as it is
-		WithChecksumVerificationMode(options.OnTableAndBlockRead).
-		WithCompression(options.None). // sealed bytes do not compress, and it would want a cache
+		WithVerifyValueChecksum(true).                     // a flipped length in an entry's head would be read as it is
+		WithChecksumVerificationMode(options.OnBlockRead). // all were checked just before
+		WithCompression(options.None).                     // sealed bytes do not compress, and it would want a cache
 		WithBlockCacheSize(0).WithIndexCacheSize(0).
 		WithMemTableSize(memTableSize).WithNumMemtables(3).
 		WithBaseTableSize(1 << 20).
@@ -171,6 +171,9 @@ func (s *Store) openDB(exists bool) (err error) {
 	}
 	if s.segs, err = openSegmentDir(filepath.Join(s.cfg.Dir, segmentDir), s.cfg.segment); err != nil {
 		return fmt.Errorf("%w: %v", ErrDamaged, err)
+	}
+	if err := checkIndexFiles(s.dir); err != nil {
+		return errors.Join(err, s.segs.close())
 	}
 	db, err := badger.OpenManaged(badgerOptions(s.dir, badgerLog{s.log, &s.broken, &s.index}))
 	if err != nil {
