@@ -136,7 +136,7 @@ func readsOnly(t *testing.T, h Home, id string, want []byte) bool {
 // inValueLog picks a byte that lies in sealed content.
 func inValueLog(t *testing.T, d *rand.Rand, h Home) (string, int64) {
 	t.Helper()
-	files := storeFiles(t, h, ".vlog")
+	files := storeFiles(t, h, ".seg")
 	if len(files) == 0 {
 		t.Fatal("the store has no value log")
 	}
