@@ -217,6 +217,13 @@ func (l *library) count() (n int) {
 	return n
 }
 
+// show is view for callers that do not hold mu.
+func (l *library) show(e storage.Entry) api.Entry {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.view(e)
+}
+
 // view is an entry as the API shows it. Callers hold mu.
 func (l *library) view(e storage.Entry) api.Entry {
 	v := api.Entry{ID: e.ID, Name: e.Name, CID: e.Root.String(), Kind: e.Kind, Size: e.Size, Files: e.Files, Origin: e.Origin,
@@ -254,9 +261,7 @@ func (l *library) remove(ref string) (api.Entry, error) {
 		return api.Entry{}, err
 	}
 	l.hub.send(api.Event{Type: "entry_removed", EntryID: e.ID})
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.view(e), nil
+	return l.show(e), nil
 }
 
 // restore undoes remove.

@@ -340,9 +340,6 @@ func (n *Node) Idle() <-chan struct{} { return n.gate.wait() }
 // InFlight is the number of requests under way on the socket.
 func (n *Node) InFlight() int { return n.gate.count() }
 
-// HTTP is the dashboard's URL once Ready is closed, "" if there is none.
-func (n *Node) HTTP() string { return n.web.URL() }
-
 // PeerID is this peer's id.
 func (n *Node) PeerID() peer.ID { return n.host.ID() }
 

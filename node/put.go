@@ -244,9 +244,7 @@ func (n *Node) Pin(ctx context.Context, ref string, s api.Sink) (api.AddResult, 
 		if err != nil {
 			return api.AddResult{}, explained(err)
 		}
-		n.lib.mu.Lock()
-		defer n.lib.mu.Unlock()
-		return api.AddResult{Entry: n.lib.view(e)}, nil
+		return api.AddResult{Entry: n.lib.show(e)}, nil
 	}
 	var files int64
 	for _, it := range t.Items() {

@@ -42,9 +42,7 @@ func (n *Node) Entry(_ context.Context, ref string) (api.Entry, error) {
 	if err != nil {
 		return api.Entry{}, explained(err)
 	}
-	n.lib.mu.Lock()
-	defer n.lib.mu.Unlock()
-	return n.lib.view(e), nil
+	return n.lib.show(e), nil
 }
 
 // Issue makes a ticket for an entry.

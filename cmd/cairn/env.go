@@ -52,6 +52,16 @@ func (e *env) line(v any) error {
 	return enc.Encode(v)
 }
 
+// eachLine prints every element of all as a line of its own.
+func eachLine[T any](e *env, all []T) error {
+	for _, x := range all {
+		if err := e.line(x); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // printf prints on stdout.
 func (e *env) printf(format string, args ...any) error {
 	_, err := fmt.Fprintf(e.stdout, format, args...)

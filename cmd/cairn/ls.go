@@ -90,12 +90,7 @@ func runLibrary(ctx context.Context, e *env) error {
 		return err
 	}
 	if e.json {
-		for _, x := range all {
-			if err := e.line(x); err != nil {
-				return err
-			}
-		}
-		return nil
+		return eachLine(e, all)
 	}
 	if len(all) == 0 {
 		e.note("the library is empty; `cairn add` and `cairn share` put things into it")

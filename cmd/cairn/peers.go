@@ -33,12 +33,7 @@ func runPeers(ctx context.Context, e *env) error {
 		return err
 	}
 	if e.json {
-		for _, x := range all {
-			if err := e.line(x); err != nil {
-				return err
-			}
-		}
-		return nil
+		return eachLine(e, all)
 	}
 	if len(all) == 0 {
 		e.note("no peer is connected")
