@@ -82,22 +82,24 @@ func FuzzClient(f *testing.F) {
 		cfg := ClientConfig{}.withDefaults()
 		s := newSessionOf(nil, tape{in: bytes.NewReader(b)}, cfg)
 		s.leaves, s.size = 4, 60
-		s.pace.init(s.size, s.leaves)
 		if nodes {
 			for range s.Nodes(t.Context(), o.nodes[:2]) {
 			}
 		} else {
 			next := 1
-			err := s.Leaves(t.Context(), once([2]int{1, 3}), func(i int, b *Buf) error {
-				defer b.Release()
-				if i < next || i > 3 {
-					t.Fatalf("leaf %d delivered where %d may follow", i, next)
-				}
-				next = i + 1
-				return nil
+			s.Request(1, 3)
+			err := s.Run(t.Context(), Handler{
+				Leaf: func(i int, b *Buf) error {
+					defer b.Release()
+					if i < next || i > 3 {
+						t.Fatalf("leaf %d delivered where %d may follow", i, next)
+					}
+					next = i + 1
+					return nil
+				},
 			})
-			if err == nil && next != 4 {
-				t.Fatal("leaves are missing without an error")
+			if err == nil {
+				t.Fatal("ended without a reason")
 			}
 		}
 		if n := cfg.Pool.InUse(); n != 0 {
