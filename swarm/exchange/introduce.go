@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
@@ -17,13 +16,12 @@ import (
 
 // Limits of introductions.
 const (
-	peersEvery = time.Second // between two frames of a session
-	peersFrame = 8           // peers in a frame
-	peersAll   = 64          // in a session
-	peersAgain = 4           // times that one peer is named in a session, because it came back
-	addrsPeer  = 2           // addresses of a peer
-	maxPeerID  = 64          // bytes of a peer id
-	maxAddr    = 64          // bytes of an address
+	peersFrame = 8  // peers in a frame
+	peersAll   = 64 // in a session
+	peersAgain = 4  // times that one peer is named in a session, because it came back
+	addrsPeer  = 2  // addresses of a peer
+	maxPeerID  = 64 // bytes of a peer id
+	maxAddr    = 64 // bytes of an address
 )
 
 // Introduction names another downloader with the same ticket.
@@ -143,7 +141,7 @@ func (p *pipeline) introduce(ctx context.Context) {
 				break
 			}
 			left -= len(some)
-			if !p.aside(ctx, message(kindPeers, &pb.Peers{Peers: some})) || !pause(ctx, peersEvery) {
+			if !p.aside(ctx, message(kindPeers, &pb.Peers{Peers: some})) || !pause(ctx, ss.srv.cfg.Timeouts.Introduce) {
 				return
 			}
 		}
