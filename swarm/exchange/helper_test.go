@@ -207,7 +207,12 @@ func cfgPool(s *Server) *Pool { return s.cfg.Pool }
 
 func (w *world) dial(t testing.TB, cfg ClientConfig) *client {
 	t.Helper()
-	s, err := Dial(t.Context(), w.ch, w.t, cfg)
+	return w.dialFrom(t, w.ch, cfg)
+}
+
+func (w *world) dialFrom(t testing.TB, h host.Host, cfg ClientConfig) *client {
+	t.Helper()
+	s, err := Dial(t.Context(), h, w.t, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,13 +2,17 @@ package exchange
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
+	"math"
 	"net/netip"
 	"slices"
 	"sync"
 
+	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
 
 	"cairn/swarm/exchange/pb"
 	"cairn/swarm/ticket"
@@ -37,13 +41,17 @@ type circles struct {
 }
 
 // join adds a session to its circle, unless the ticket has none.
-func (c *circles) join(ss *session) error {
+func (c *circles) join(ss *session, m *pb.Swarm) error {
+	if m.Tcp > math.MaxUint16 || m.Udp > math.MaxUint16 {
+		return fmt.Errorf("%w: ports %d and %d", ErrProtocol, m.Tcp, m.Udp)
+	}
+	addrs := dialable(ss.st.Conn().RemoteMultiaddr(), uint16(m.Tcp), uint16(m.Udp))
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if ss.asked {
 		return fmt.Errorf("%w: swarm said twice", ErrProtocol)
 	}
-	ss.asked = true
+	ss.asked, ss.addrs = true, addrs
 	if ss.info.NoSwarm {
 		return nil
 	}
@@ -98,14 +106,13 @@ func (c *circles) unmet(ss *session, known map[peer.ID]told, most int) (out []*p
 	defer c.mu.Unlock()
 	at := map[peer.ID]*pb.Peers_Peer{}
 	near := reachOf(ss.st.Conn().RemoteMultiaddr())
-	for _, o := range c.m[ss.key] {
+	for _, o := range slices.Backward(c.m[ss.key]) { // the latest address of a peer first
 		p := o.info.Peer
 		k := known[p]
 		if p == ss.info.Peer || at[p] == nil && (o.info.ID <= k.last || k.times == peersAgain) {
 			continue
 		}
-		a := o.st.Conn().RemoteMultiaddr()
-		if r := reachOf(a); r == nowhere || r > near {
+		if len(o.addrs) == 0 || reachOf(o.addrs[0]) > near {
 			continue
 		}
 		if at[p] == nil {
@@ -114,12 +121,12 @@ func (c *circles) unmet(ss *session, known map[peer.ID]told, most int) (out []*p
 			}
 			at[p] = &pb.Peers_Peer{Id: []byte(p)}
 			out = append(out, at[p])
-			k.times++
+			known[p] = told{o.info.ID, k.times + 1}
 		}
-		k.last = max(k.last, o.info.ID)
-		known[p] = k
-		if b := a.Bytes(); len(at[p].Addr) < addrsPeer && !slices.ContainsFunc(at[p].Addr, func(x []byte) bool { return string(x) == string(b) }) {
-			at[p].Addr = append(at[p].Addr, b)
+		for _, a := range o.addrs {
+			if b := a.Bytes(); len(at[p].Addr) < addrsPeer && !slices.ContainsFunc(at[p].Addr, func(x []byte) bool { return string(x) == string(b) }) {
+				at[p].Addr = append(at[p].Addr, b)
+			}
 		}
 	}
 	return out
@@ -152,6 +159,44 @@ func (p *pipeline) introduce(ctx context.Context) {
 func (ss *session) mayMeet() bool {
 	g, ok := ss.srv.cfg.Rights.Lookup(ss.key)
 	return ok && g.State == nil && !g.NoSwarm && ss.swarm.Load()
+}
+
+// dialable returns under which addresses a peer may be dialled that is seen at an address and says on which ports it
+// listens. The IP address is always the one that is seen, so a peer can only lead others to itself. TCP connections
+// come from a port of their own; those of QUIC from the one that listens, which a NAT may have changed.
+func dialable(seen ma.Multiaddr, tcp, udp uint16) (out []ma.Multiaddr) {
+	if reachOf(seen) == nowhere {
+		return nil
+	}
+	with := func(f string, port uint16) {
+		if rest := ma.StringCast(fmt.Sprintf(f, port)); port != 0 {
+			out = append(out, seen[:1:1].Encapsulate(rest))
+		}
+	}
+	with("/tcp/%d", tcp)
+	if len(seen) == 3 && udp != 0 {
+		return append(out, seen)
+	}
+	with("/udp/%d/quic-v1", udp)
+	return out
+}
+
+// listens returns the ports on which a host can be reached at the local address of a connection, 0 for none.
+func listens(h host.Host, local ma.Multiaddr) (tcp, udp uint16) {
+	here, _ := manet.ToIP(local)
+	for _, a := range h.Network().ListenAddresses() {
+		ip, err := manet.ToIP(a)
+		if err != nil || len(a) < 2 || len(a[1].RawValue()) != 2 || !ip.IsUnspecified() && !ip.Equal(here) {
+			continue
+		}
+		switch n := binary.BigEndian.Uint16(a[1].RawValue()); {
+		case len(a) == 2 && a[1].Code() == ma.P_TCP:
+			tcp = n
+		case len(a) == 3 && a[1].Code() == ma.P_UDP && a[2].Code() == ma.P_QUIC_V1:
+			udp = n
+		}
+	}
+	return tcp, udp
 }
 
 // reach says from where an address can be dialled, nearest last.

@@ -264,7 +264,8 @@ func (s *Session) Swarm() error {
 	if s.swarmed.Swap(true) {
 		return nil
 	}
-	if err := s.ask(appendMessage(nil, kindSwarm, &pb.Swarm{}), answer{}); err != nil {
+	tcp, udp := listens(s.h, s.st.Conn().LocalMultiaddr())
+	if err := s.ask(appendMessage(nil, kindSwarm, &pb.Swarm{Tcp: uint32(tcp), Udp: uint32(udp)}), answer{}); err != nil {
 		return fmt.Errorf("join the swarm: %w", err)
 	}
 	return nil

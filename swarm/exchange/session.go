@@ -13,6 +13,7 @@ import (
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
 	"golang.org/x/time/rate"
 	"google.golang.org/protobuf/proto"
 
@@ -47,6 +48,7 @@ type session struct {
 	download atomic.Pointer[[16]byte] // what Done named
 	swarm    atomic.Bool              // the client takes part in the swarm
 	asked    bool                     // the client said Swarm; guarded by circles.mu
+	addrs    []ma.Multiaddr           // where others may dial it; guarded by circles.mu
 	met      chan struct{}            // capacity 1: there may be someone to introduce
 
 	todo   *todo
@@ -334,10 +336,11 @@ func (ss *session) doneRequest(h header) (rq request, err error) {
 }
 
 func (ss *session) swarmRequest(h header) error {
-	if err := readMessage(ss.r, h, &pb.Swarm{}); err != nil {
+	var m pb.Swarm
+	if err := readMessage(ss.r, h, &m); err != nil {
 		return err
 	}
-	return ss.srv.circles.join(ss)
+	return ss.srv.circles.join(ss, &m)
 }
 
 func (ss *session) nodeRequest(h header) (rq request, err error) {

@@ -822,6 +822,8 @@ func (x *Have) GetBits() []byte {
 // Swarm says that the client serves what it has and wants to be introduced to others that do. Client to server.
 type Swarm struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tcp           uint32                 `protobuf:"varint,1,opt,name=tcp,proto3" json:"tcp,omitempty"` // port on which it listens, 0: none
+	Udp           uint32                 `protobuf:"varint,2,opt,name=udp,proto3" json:"udp,omitempty"` // port on which it listens for QUIC v1, 0: none
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -854,6 +856,20 @@ func (x *Swarm) ProtoReflect() protoreflect.Message {
 // Deprecated: Use Swarm.ProtoReflect.Descriptor instead.
 func (*Swarm) Descriptor() ([]byte, []int) {
 	return file_blocks_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *Swarm) GetTcp() uint32 {
+	if x != nil {
+		return x.Tcp
+	}
+	return 0
+}
+
+func (x *Swarm) GetUdp() uint32 {
+	if x != nil {
+		return x.Udp
+	}
+	return 0
 }
 
 // Peers introduces others that said Swarm. Server to client, before any answer.
@@ -904,7 +920,7 @@ func (x *Peers) GetPeers() []*Peers_Peer {
 type Peers_Peer struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            []byte                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`     // peer id in binary form
-	Addr          [][]byte               `protobuf:"bytes,2,rep,name=addr,proto3" json:"addr,omitempty"` // 1 or 2 multiaddrs in binary form, as the server sees them
+	Addr          [][]byte               `protobuf:"bytes,2,rep,name=addr,proto3" json:"addr,omitempty"` // 1 or 2 multiaddrs in binary form: the IP address that the server sees, with a port of Swarm
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1010,8 +1026,10 @@ const file_blocks_proto_rawDesc = "" +
 	"\x05count\x18\x02 \x01(\x04R\x05count\"0\n" +
 	"\x04Have\x12\x14\n" +
 	"\x05start\x18\x01 \x01(\x04R\x05start\x12\x12\n" +
-	"\x04bits\x18\x02 \x01(\fR\x04bits\"\a\n" +
-	"\x05Swarm\"f\n" +
+	"\x04bits\x18\x02 \x01(\fR\x04bits\"+\n" +
+	"\x05Swarm\x12\x10\n" +
+	"\x03tcp\x18\x01 \x01(\rR\x03tcp\x12\x10\n" +
+	"\x03udp\x18\x02 \x01(\rR\x03udp\"f\n" +
 	"\x05Peers\x121\n" +
 	"\x05peers\x18\x01 \x03(\v2\x1b.cairn.blocks.v1.Peers.PeerR\x05peers\x1a*\n" +
 	"\x04Peer\x12\x0e\n" +
