@@ -126,6 +126,7 @@ type pacedWriter struct {
 
 	busy  time.Duration // spent in writes since the last sample
 	moved int64         // bytes written in that time
+	known bool          // a sample was taken
 	ahead atomic.Int64  // what is worth reading ahead, in bytes; 0: not known
 }
 
@@ -141,7 +142,10 @@ func (w *pacedWriter) Write(p []byte, content int) error {
 		began := time.Now()
 		size := smallPiece
 		limited := w.shape.Limited(w.peer)
-		if w.fast && !limited {
+		switch {
+		case limited && (!w.known || w.ahead.Load() < slowAhead):
+			size = minProgress // the other side gives no more time for one than its stall time
+		case w.fast && !limited:
 			size = largePiece
 		}
 		size = min(size, len(p)-total)
@@ -206,7 +210,7 @@ func (w *pacedWriter) sample(took time.Duration, n int) {
 		w.ahead.Store(slowAhead)
 	}
 	if w.busy >= aheadSample {
-		w.busy, w.moved = 0, 0
+		w.busy, w.moved, w.known = 0, 0, true
 	}
 }
 
