@@ -272,7 +272,8 @@ func (s *Session) Swarm() error {
 }
 
 // Done tells the source that the object is complete and safe here, and waits until the source has recorded it. id
-// is that of this download. It may be called while Run is active, and without Run when nothing is asked for.
+// is that of this download. It may be called while Run is active, and without Run when nothing is asked for. When ctx
+// ends before the answer has come, the session is closed.
 func (s *Session) Done(ctx context.Context, id [16]byte) error {
 	if err := s.finish(ctx, id); err != nil {
 		return fmt.Errorf("report completion: %w", err)
@@ -318,7 +319,7 @@ func (s *Session) over(acked chan struct{}) error {
 func (s *Session) await(ctx context.Context, acked chan struct{}) error {
 	end, err := s.begin(ctx)
 	if err != nil {
-		return err
+		return s.over(acked)
 	}
 	for {
 		select {
