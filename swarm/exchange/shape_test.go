@@ -10,6 +10,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"cairn/storage/block"
+	"cairn/swarm/exchange/pb"
 )
 
 // gatekeeper is a Shaper that counts, and lets bytes through as a test wants.
@@ -181,7 +182,7 @@ func TestReadAheadOfSlowLines(t *testing.T) {
 // leaf now and then its answers.
 func TestFair(t *testing.T) {
 	o := newObject(1, 0, append(mixed(64), slicesOf(64, 1<<20)...)...)
-	w := newWorld(t, o, overTCP, func(c *ServerConfig) { c.Limits.ReadAheadAll = 4 << 20 })
+	w := newWorld(t, o, overTCP, func(c *ServerConfig) { c.Limits.ReadAheadAll = 1 << 20 })
 	greedy, stuck, modest := newHost(t), newHost(t), w.ch
 	g, d, m := w.dialFrom(t, greedy, ClientConfig{}), w.dialFrom(t, stuck, ClientConfig{}), w.dialFrom(t, modest, ClientConfig{})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -225,4 +226,46 @@ func slicesOf(n, size int) []int {
 		s[i] = size
 	}
 	return s
+}
+
+// TestOwnTimeIsNoStall: what a limit or a handler takes of this side's time is not taken from the source's. The
+// source sends the second half of what it has only after that.
+func TestOwnTimeIsNoStall(t *testing.T) {
+	const stall = 200 * time.Millisecond
+	o := newObject(1, 0, 100000, 100000)
+	leaf := func(i int) []byte { return frame(kindLeaf, 100000, uint64(i), o.blocks[o.leaves[i]]) }
+	for name, tc := range map[string]struct{ first, second []byte }{
+		"shaper":       {leaf(0)[:70000], append(leaf(0)[70000:], leaf(1)...)},
+		"leaf handler": {leaf(0), leaf(1)},
+		"have handler": {append(leaf(0), haveMessage(0, 1)...), leaf(1)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			waited := make(chan struct{})
+			w := rawServer(t, o, func(_ *pb.Challenge, a *pb.Accept) { a.Partial = true }, func(c *raw) {
+				readMessageOf(c, kindGetLeaves)
+				c.st.Write(tc.first)
+				<-waited
+				pause(t.Context(), stall/10) // the client is waiting for bytes again
+				c.st.Write(tc.second)
+				c.rest()
+			})
+			var first sync.Once
+			long := func(at string) {
+				if at == name {
+					first.Do(func() { pause(t.Context(), 2*stall); close(waited) })
+				}
+			}
+			g := &gatekeeper{limited: true, wait: func(context.Context) error { long("shaper"); return nil }}
+			s := w.dial(t, ClientConfig{Stall: stall, Shape: g})
+			s.h.Have = func(int, []byte) { long("have handler") }
+			err := s.Leaves(t.Context(), once([2]int{0, 2}), func(i int, b *Buf) error {
+				defer b.Release()
+				long("leaf handler")
+				return block.Verify(o.leaves[i], b.Bytes())
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
 }
