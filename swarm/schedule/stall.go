@@ -1,0 +1,59 @@
+package schedule
+
+import "time"
+
+// stallAfter is how long a source that owes something may show no sign of life before others get its work.
+const stallAfter = 3 * time.Second
+
+// tick does what follows from time alone.
+func (s *Scheduler) tick() {
+	s.turn++
+	for _, x := range s.sources {
+		if x == nil || !x.owes() {
+			continue
+		}
+		x.level = 1
+		quiet := s.now.Sub(x.sign)
+		if quiet >= s.c.Patience {
+			s.leave(x)
+			s.do(Drop{x.id, ErrStalled})
+			continue
+		}
+		if quiet >= stallAfter && x.outN > 0 {
+			x.stalled = true
+		}
+	}
+	for _, x := range s.sources {
+		if x != nil && x.stalled {
+			s.handOver(x)
+		}
+	}
+	s.fillAll()
+}
+
+// handOver takes from a stalled source what another one can give. The rest stays with it.
+func (s *Scheduler) handOver(x *source) {
+	out := append([]Span(nil), x.out...)
+	for _, r := range out {
+		lo := r.Lo
+		for i := r.Lo; i <= r.Hi; i++ {
+			if i < r.Hi && s.given(i, x) {
+				continue
+			}
+			if lo < i {
+				s.cancel(x, Span{lo, i})
+			}
+			lo = i + 1
+		}
+	}
+}
+
+// given tells whether a source that is well, other than x, can give i.
+func (s *Scheduler) given(i int, x *source) bool {
+	for _, y := range s.sources {
+		if y != nil && y != x && !y.stalled && y.gives(i) {
+			return true
+		}
+	}
+	return false
+}
