@@ -21,19 +21,26 @@ type flatBuf []byte
 func (b flatBuf) Bytes() []byte { return b }
 func (flatBuf) Release()        {}
 
-func (f flat) Leaves(_ context.Context, next func() (int, int, bool), deliver func(int, Buf) error) error {
+func (f flat) Run(ctx context.Context, sink Sink) error {
 	b := Buf(flatBuf(f.data))
 	for {
-		start, count, ok := next()
-		if !ok {
-			return nil
+		i, skipped, err := f.todo.next(ctx)
+		if err != nil {
+			return err
 		}
-		for i := start; i < start+count; i++ {
-			if err := deliver(i, b); err != nil {
-				return err
-			}
+		if skipped > 0 {
+			sink.Skipped(i, skipped)
+			continue
+		}
+		if err := sink.Leaf(i, b); err != nil {
+			return err
 		}
 	}
+}
+
+func (f flat) Request(start, count int) error {
+	f.todo.add(start, count)
+	return nil
 }
 
 // BenchmarkFile: leaves in memory, verified, into a new file.

@@ -27,7 +27,7 @@ func TestReaderReadsAll(t *testing.T) {
 		if size > mib {
 			sources = append(sources, b)
 		}
-		r, err := NewReader(t.Context(), obj.tree, 0, sources...)
+		r, err := NewReader(t.Context(), obj.tree, 0, Feed{Sources: sources})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -57,7 +57,7 @@ func TestReaderStreams(t *testing.T) {
 	obj := randomFile(t, 60*mib, 51)
 	synctest.Test(t, func(t *testing.T) {
 		src := source(obj, "a")
-		r, err := NewReader(t.Context(), obj.tree, 0, src)
+		r, err := NewReader(t.Context(), obj.tree, 0, Feed{Sources: []Source{src}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -94,7 +94,7 @@ func TestReaderRanges(t *testing.T) {
 		t.Fatal(err)
 	}
 	src := source(obj, "a")
-	r, err := NewReader(t.Context(), obj.tree, 0, src)
+	r, err := NewReader(t.Context(), obj.tree, 0, Feed{Sources: []Source{src}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +145,7 @@ func TestReaderInsideATree(t *testing.T) {
 	root := mixed(t)
 	obj := importObject(t, root, opts)
 	for item, it := range obj.tree.Items() {
-		r, err := NewReader(t.Context(), obj.tree, item, source(obj, "a"))
+		r, err := NewReader(t.Context(), obj.tree, item, Feed{Sources: []Source{source(obj, "a")}})
 		if it.Kind != dag.File {
 			if !errors.Is(err, dag.ErrUnsupported) {
 				t.Errorf("%s: %v", it.Path, err)
@@ -174,7 +174,7 @@ func TestReaderOfUnknownSize(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := NewReader(t.Context(), tree, 0, source(obj, "a"))
+	r, err := NewReader(t.Context(), tree, 0, Feed{Sources: []Source{source(obj, "a")}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,7 +188,7 @@ func TestReaderFailures(t *testing.T) {
 	obj := randomFile(t, 6*mib, 54)
 	bad, good := source(obj, "bad"), source(obj, "good")
 	bad.hook = func(_ context.Context, i int, d []byte) ([]byte, error) { return d[:10], nil }
-	r, err := NewReader(t.Context(), obj.tree, 0, bad, good)
+	r, err := NewReader(t.Context(), obj.tree, 0, Feed{Sources: []Source{bad, good}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,7 +198,7 @@ func TestReaderFailures(t *testing.T) {
 	}
 	r.Close()
 
-	r, err = NewReader(t.Context(), obj.tree, 0, bad)
+	r, err = NewReader(t.Context(), obj.tree, 0, Feed{Sources: []Source{bad}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -215,7 +215,7 @@ func TestReaderFailures(t *testing.T) {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
-	if r, err = NewReader(ctx, obj.tree, 0, stuck); err != nil {
+	if r, err = NewReader(ctx, obj.tree, 0, Feed{Sources: []Source{stuck}}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := r.Read(make([]byte, 10)); !errors.Is(err, boom) {
