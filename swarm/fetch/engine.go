@@ -112,12 +112,11 @@ func (e *engine) step(ev schedule.Event) (keep bool) {
 // that wait for us, and those that are in the middle of a large leaf. mu is held.
 func (e *engine) tick(now time.Time) {
 	for _, s := range e.all {
-		if !s.joined {
-			continue
-		}
-		if st, _ := e.sched.Source(s.id); st.Asked == 0 {
+		switch {
+		case !s.joined:
+		case s.owing == 0:
 			e.beat(s, false)
-		} else if s.held || s.trickles(now) {
+		case s.held || s.trickles(now):
 			e.step(schedule.Progress{ID: s.id})
 		}
 	}

@@ -199,7 +199,10 @@ func (h *Partial) ReadLeaf(ctx context.Context, i int, dst []byte) ([]byte, erro
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("leaf %d: %w", i, err)
 	}
-	return dst[:n], h.p.check(i, dst[:n])
+	if err := h.p.check(i, dst[:n]); err != nil {
+		return nil, err
+	}
+	return dst[:n], nil
 }
 
 func (h *Partial) has(i int) bool {

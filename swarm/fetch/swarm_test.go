@@ -27,7 +27,6 @@ type partSource struct {
 	part *Partial
 	line *line
 	todo *requests
-	sent int // by Run's goroutine alone
 }
 
 // line is an uplink: it carries one leaf at a time and takes a while for it.
@@ -334,11 +333,16 @@ func TestAnythingGoes(t *testing.T) {
 			joining := make(chan Source)
 			job := obj.job(filepath.Join(dir, "out"), random("a", false), random("b", seed%2 == 0))
 			job.Joining = joining
+			var later []Source
+			for k := range 4 {
+				later = append(later, random(fmt.Sprint("late", k), k == 3))
+			}
+			again := random("again", true)
 			go func() {
-				for k := range 4 {
+				for _, s := range later {
 					time.Sleep(time.Duration(rnd.IntN(1000)) * time.Millisecond)
 					select {
-					case joining <- random(fmt.Sprint("late", k), k == 3):
+					case joining <- s:
 					case <-t.Context().Done():
 						return
 					}
@@ -352,7 +356,7 @@ func TestAnythingGoes(t *testing.T) {
 				if _, err := Run(ctx, job); err != nil && !errors.Is(err, context.Canceled) {
 					t.Errorf("seed %d: %v", seed, err)
 				} else if err != nil {
-					if _, err = Run(t.Context(), obj.job(job.Target.Path, random("again", true))); err != nil {
+					if _, err = Run(t.Context(), obj.job(job.Target.Path, again)); err != nil {
 						t.Errorf("seed %d: %v", seed, err)
 					}
 				}
