@@ -200,27 +200,34 @@ func TestBadDownloaders(t *testing.T) {
 	const leaves = 20
 	obj := randomFile(t, leaves*mib, 71)
 	has := func(s Sink) { s.Have(0, all(leaves)) }
-	wrong := source(obj, "bad")
-	wrong.hook = func(_ context.Context, _ int, d []byte) ([]byte, error) {
-		d[7] ^= 1
-		return d, nil
+	rogueAt := func(index func(int) int) func() Source {
+		return func() Source { return rogue{source(obj, "bad"), index} }
 	}
+	plain := func() Source { return source(obj, "bad") }
 	for name, c := range map[string]struct {
-		bad  Source
+		bad  func() Source // made in the bubble of its test
+		says func(Sink)
 		want error
 	}{
-		"wrong bytes":          {claims{wrong, has}, block.ErrCorrupt},
-		"the same twice":       {claims{rogue{source(obj, "bad"), func(i int) int { return i }}, has}, ErrMisbehaved},
-		"unasked":              {claims{rogue{source(obj, "bad"), func(i int) int { return (i + leaves/2) % leaves }}, func(s Sink) { s.Have(3, []byte{1}) }}, ErrMisbehaved},
-		"out of range":         {claims{rogue{source(obj, "bad"), func(int) int { return leaves }}, has}, ErrMisbehaved},
-		"has too much":         {claims{source(obj, "bad"), func(s Sink) { s.Have(0, all(leaves+1)) }}, ErrMisbehaved},
-		"has below":            {claims{source(obj, "bad"), func(s Sink) { s.Have(-8, all(8)) }}, ErrMisbehaved},
-		"has far away":         {claims{source(obj, "bad"), func(s Sink) { s.Have(1<<62, []byte{1}) }}, ErrMisbehaved},
-		"lacks what is not":    {claims{source(obj, "bad"), func(s Sink) { s.Missing(leaves, nil) }}, ErrMisbehaved},
-		"lacks unasked":        {claims{source(obj, "bad"), func(s Sink) { s.Missing(1, nil) }}, ErrMisbehaved},
-		"skips unasked":        {claims{source(obj, "bad"), func(s Sink) { s.Skipped(1, 2) }}, ErrMisbehaved},
-		"skips what is not":    {claims{source(obj, "bad"), func(s Sink) { s.Skipped(leaves-1, 2) }}, ErrMisbehaved},
-		"skips less than none": {claims{source(obj, "bad"), func(s Sink) { s.Skipped(1, -1) }}, ErrMisbehaved},
+		"wrong bytes": {func() Source {
+			wrong := source(obj, "bad")
+			wrong.hook = func(_ context.Context, _ int, d []byte) ([]byte, error) {
+				d[7] ^= 1
+				return d, nil
+			}
+			return wrong
+		}, has, block.ErrCorrupt},
+		"the same twice":       {rogueAt(func(i int) int { return i }), has, ErrMisbehaved},
+		"unasked":              {rogueAt(func(i int) int { return (i + leaves/2) % leaves }), func(s Sink) { s.Have(3, []byte{1}) }, ErrMisbehaved},
+		"out of range":         {rogueAt(func(int) int { return leaves }), has, ErrMisbehaved},
+		"has too much":         {plain, func(s Sink) { s.Have(0, all(leaves+1)) }, ErrMisbehaved},
+		"has below":            {plain, func(s Sink) { s.Have(-8, all(8)) }, ErrMisbehaved},
+		"has far away":         {plain, func(s Sink) { s.Have(1<<62, []byte{1}) }, ErrMisbehaved},
+		"lacks what is not":    {plain, func(s Sink) { s.Missing(leaves, nil) }, ErrMisbehaved},
+		"lacks unasked":        {plain, func(s Sink) { s.Missing(1, nil) }, ErrMisbehaved},
+		"skips unasked":        {plain, func(s Sink) { s.Skipped(1, 2) }, ErrMisbehaved},
+		"skips what is not":    {plain, func(s Sink) { s.Skipped(leaves-1, 2) }, ErrMisbehaved},
+		"skips less than none": {plain, func(s Sink) { s.Skipped(1, -1) }, ErrMisbehaved},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := memDir(t)
@@ -230,7 +237,7 @@ func TestBadDownloaders(t *testing.T) {
 					time.Sleep(10 * time.Millisecond)
 					return d, nil
 				}
-				res, err := Run(t.Context(), obj.job(filepath.Join(dir, "out"), c.bad, good))
+				res, err := Run(t.Context(), obj.job(filepath.Join(dir, "out"), claims{c.bad(), c.says}, good))
 				if d := res.Dropped(); err != nil || len(d) != 1 || d[0].Peer != "bad" || !errors.Is(d[0].Err, c.want) {
 					t.Errorf("%v, dropped %+v", err, d)
 				}
@@ -255,7 +262,11 @@ func TestDownloaderGetsMore(t *testing.T) {
 	obj := randomFile(t, leaves*mib, 72)
 	dir := memDir(t)
 	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
 		res, err := Run(t.Context(), obj.job(filepath.Join(dir, "some"), slowly(obj, 3)))
+		if took := time.Since(start); took < 45*time.Second || took > 50*time.Second {
+			t.Errorf("gave up after %v", took)
+		}
 		var none *NoSourceError
 		if !errors.As(err, &none) || none.Missing != leaves-3 || res.Fetched != 3*mib {
 			t.Errorf("%v, %d bytes fetched", err, res.Fetched)
