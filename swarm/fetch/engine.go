@@ -123,8 +123,8 @@ func (e *engine) tick(now time.Time) {
 	e.step(schedule.Tick{})
 }
 
-// drain waits until all that was asked for has come or been cancelled. Sources that need longer than until the deadline are
-// dropped.
+// drain waits until all that was asked of complete sources has come or been cancelled. Those that need longer than until the
+// deadline are dropped. Downloaders are not waited for: that we are done is of no importance to them.
 func (e *engine) drain(ctx context.Context, deadline time.Time) {
 	cut := time.NewTimer(time.Until(deadline))
 	defer cut.Stop()
@@ -133,7 +133,7 @@ func (e *engine) drain(ctx context.Context, deadline time.Time) {
 		e.draining = true
 		var owing []*member
 		for _, s := range e.live() {
-			if s.owing > 0 {
+			if s.owing > 0 && !s.src.Partial() {
 				owing = append(owing, s)
 			}
 		}

@@ -191,3 +191,37 @@ func TestSlowDiskIsNobodysFault(t *testing.T) {
 	})
 	only(t, dir)
 }
+
+// At the end a complete source gets a moment to say what was cancelled; a downloader is not waited for, nor blamed.
+func TestEndWaitsForCompleteSourcesOnly(t *testing.T) {
+	const leaves = 16
+	obj := randomFile(t, leaves*mib, 96)
+	dir := memDir(t)
+	synctest.Test(t, func(t *testing.T) {
+		for _, partial := range []bool{true, false} {
+			late := paced(source(obj, "late"), 50*time.Second)
+			src := Source(late)
+			if partial {
+				src = claims{late, func(s Sink) { s.Have(0, all(leaves)) }}
+			}
+			job := obj.job(filepath.Join(dir, late.name.String()), src, paced(source(obj, "good"), 10*time.Millisecond))
+			job.Target.Force = true
+			var done time.Time
+			job.Commit = func(context.Context, Result) error {
+				done = time.Now()
+				return nil
+			}
+			res, err := Run(t.Context(), job)
+			if err != nil || late.dones != 0 {
+				t.Errorf("%v, told %d times", err, late.dones)
+			}
+			waited := time.Since(done)
+			if partial && (waited > 0 || len(res.Dropped()) != 0) {
+				t.Errorf("waited %v for a downloader, dropped %+v", waited, res.Dropped())
+			}
+			if !partial && (waited < time.Second || waited > drainAfter || len(res.Dropped()) != 1) {
+				t.Errorf("waited %v for a source, dropped %+v", waited, res.Dropped())
+			}
+		}
+	})
+}

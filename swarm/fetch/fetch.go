@@ -58,7 +58,7 @@ type Buf interface {
 }
 
 // Source is one peer (or store) that can give the object, or part of it. Its methods return soon after their context
-// ends.
+// ends, and Peer, Partial and Rank at once.
 type Source interface {
 	// NodeSource is used before Run only.
 	dag.NodeSource

@@ -76,11 +76,9 @@ func (h *Partial) shut() {
 	h.f, h.dir = nil, nil
 }
 
-// through gives what is built its final name. Where what is open cannot be renamed, the handles are opened again.
-func (h *Partial) through(pl *place, rename func() error) error {
-	if !syncEach {
-		return rename()
-	}
+// reopened calls rename, which gives what is built its final name, with all handles closed, and opens them again: for systems
+// that do not rename what is open.
+func (h *Partial) reopened(pl *place, rename func() error) error {
 	h.files.Lock()
 	defer h.files.Unlock()
 	if h.f == nil && h.dir == nil { // closed

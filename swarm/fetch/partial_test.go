@@ -288,3 +288,53 @@ func TestCommit(t *testing.T) {
 		}
 	}
 }
+
+// Some systems do not rename what is open: reading goes on all the same, whether the rename came about or not.
+func TestPartialIsReopened(t *testing.T) {
+	for _, obj := range []*object{randomFile(t, 3*mib, 87), importObject(t, makeTree(t, map[string]string{"a": "1", "b": string(randomBytes(3*mib, 5))}), opts)} {
+		target := filepath.Join(memDir(t), "out")
+		if err := gets(t, obj, Target{Path: target}); err != nil {
+			t.Fatal(err)
+		}
+		pl, err := openPlace(Target{Path: target, Force: true}, obj.sum.Root)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer pl.close()
+		if err := pl.parent.Rename(pl.name, pl.temp); err != nil {
+			t.Fatal(err)
+		}
+		there := make([]bool, obj.tree.NumLeaves())
+		for i := range there {
+			there[i] = true
+		}
+		p, err := newPartial(pl, newPlan(obj.tree), there)
+		if err != nil {
+			t.Fatal(err)
+		}
+		full := errors.New("no rename")
+		for _, fails := range []error{full, nil} {
+			err := p.reopened(pl, func() error {
+				if p.f != nil || p.dir != nil || len(p.cache.open) > 0 {
+					t.Error("something is open")
+				}
+				if fails != nil {
+					return fails
+				}
+				return pl.parent.Rename(pl.temp, pl.name)
+			})
+			if err != fails {
+				t.Error(err)
+			}
+			for i := range there {
+				checkLeaf(t, obj, p, i)
+			}
+		}
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := p.reopened(pl, func() error { return full }); err != full || p.f != nil || p.dir != nil {
+			t.Errorf("after Close: %v", err)
+		}
+	}
+}

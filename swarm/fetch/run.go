@@ -3,6 +3,7 @@ package fetch
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -239,8 +240,8 @@ func (r *run) fill(ctx context.Context) ([]Written, error) {
 		warning, err = r.place.commit(r.plan.tree.Kind())
 		return err
 	}
-	if r.part != nil {
-		err = r.part.through(r.place, commit)
+	if r.part != nil && syncEach {
+		err = r.part.reopened(r.place, commit)
 	} else {
 		err = commit()
 	}
@@ -253,12 +254,13 @@ func (r *run) fill(ctx context.Context) ([]Written, error) {
 	return written, r.place.wrap(syncDir(r.place.parent))
 }
 
-// tell lets every source that is left know that the object is complete and safe here.
+// tell lets every source that is left know that the object is complete and safe here, but for downloaders that still
+// have something to say.
 func (r *run) tell(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, doneAfter)
 	defer cancel()
 	r.mu.Lock()
-	live := r.live()
+	live := slices.DeleteFunc(r.live(), func(s *member) bool { return s.owing > 0 })
 	r.mu.Unlock()
 	var calls sync.WaitGroup
 	for _, s := range live {
