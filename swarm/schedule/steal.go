@@ -12,15 +12,16 @@ const (
 )
 
 // help picks, for a complete source that has nothing of our own stripes left, from the stripes of others, from the
-// back. Who has much left is helped by those whose turn it is, with a small part at a time; who has little is trusted
-// to bring it, until it takes clearly longer than it should.
+// back. Who has more left than it is about to ask for is helped by those whose turn it is, with a stripe at a time;
+// who has little is trusted to bring it, until it takes clearly longer than it should.
 func (s *Scheduler) help(x *source, width int, alone func(i int) bool) (Span, bool) {
 	n := s.place.n
 	if x.outN > 0 {
 		return Span{}, false
 	}
-	left := make([]int, n)
-	mine, late, turn := -1, -1, math.MaxInt
+	left, back := make([]int, n), make([]int, n)
+	enough := int(s.limit(x)/s.mean()) + 2*width
+	late, turn := -1, math.MaxInt
 	look := budget
 	scanDown(0, s.c.Leaves, s.open(x), func(i int) bool {
 		look--
@@ -33,13 +34,23 @@ func (s *Scheduler) help(x *source, width int, alone func(i int) bool) (Span, bo
 		if t < turn {
 			late, turn = i, t
 		}
-		if mine < 0 && t == 1 && left[k%n] > 2*n {
-			mine = i
+		if t == 1 && back[k%n] == 0 {
+			back[k%n] = i + 1
 		}
 		return look > 0
 	})
-	if mine >= 0 {
-		return Span{mine, mine + 1}, true
+	most := 0
+	for p := range left {
+		if back[p] > 0 && left[p] > left[most] || back[most] == 0 {
+			most = p
+		}
+	}
+	if hi := back[most]; hi > 0 && left[most] > enough {
+		lo := hi - 1
+		for lo > (hi-1)/width*width && s.free.has(lo-1) && alone(lo-1) && x.gives(lo-1) {
+			lo--
+		}
+		return Span{lo, hi}, true
 	}
 	if late < 0 {
 		return Span{}, false
