@@ -114,7 +114,7 @@ func (n *network) add(up, down float64, full bool) *node {
 }
 
 // begin starts a download.
-func (x *node) begin(wants bool) {
+func (x *node) begin() {
 	x.s = x.net.make(Config{Leaves: x.net.leaves, Size: func(int) int { return int(x.net.size) }, Self: x.name})
 	x.step(Want{Span{0, x.net.leaves}})
 	var tick func()
@@ -414,13 +414,15 @@ func (g *greedy) Step(_ time.Time, e Event) (acts []Action) {
 	}
 	window := max(2, (8<<20)/g.c.Size(0))
 	for _, id := range g.order {
-		for i := 0; i < g.c.Leaves && g.has[id] != nil && g.out[id] < window; i++ {
-			if g.state[i] == 0 && g.has[id].has(i) {
+		has, room := g.has[id], window-g.out[id]
+		for i := 0; i < g.c.Leaves && has != nil && room > 0; i++ {
+			if g.state[i] == 0 && has.has(i) {
 				g.state[i] = id
-				g.out[id]++
+				room--
 				acts = append(acts, Request{id, Span{i, i + 1}})
 			}
 		}
+		g.out[id] = window - room
 	}
 	return acts
 }

@@ -16,7 +16,7 @@ func room(n *network, downloaders int, rate, common float64) {
 	for k := range downloaders {
 		x := n.add(rate, rate, false)
 		n.after(time.Duration(k)*100*time.Millisecond/time.Duration(downloaders), func() {
-			x.begin(true)
+			x.begin()
 			x.connect(source, k)
 			n.after(200*time.Millisecond, func() {
 				for _, y := range n.nodes {
@@ -89,5 +89,119 @@ func TestRooms(t *testing.T) {
 				t.Errorf("the source sent %.2f copies, at most %.2f", got.copies, c.copies)
 			}
 		})
+	}
+}
+
+// pair is a downloader with two complete sources.
+func pair(t *testing.T, make func(Config) stepper, leaves int, first, second float64) (n *network, x *node) {
+	n = newNetwork(t, leaves, 1<<20)
+	if make != nil {
+		n.make = make
+	}
+	n.add(first, first, true)
+	n.add(second, second, true)
+	x = n.add(1e10, 1e10, false)
+	n.after(0, func() {
+		x.begin()
+		x.connect(n.nodes[0], 0)
+		x.connect(n.nodes[1], 0)
+	})
+	return n, x
+}
+
+func TestTwoSources(t *testing.T) {
+	for _, c := range []struct {
+		name          string
+		first, second float64
+		leaves        int
+		most          float64 // times what both rates together need
+	}{
+		{"equal", 50 * mb, 50 * mb, 512, 1.02},
+		{"one at a tenth", 100 * mb, 10 * mb, 1024, 1.05},
+		{"the slow one first", 10 * mb, 100 * mb, 1024, 1.05},
+		{"one at a tenth, short", 100 * mb, 10 * mb, 64, 1.1},
+		{"one at 1 byte/s", 100 * mb, 1, 512, 1.02},
+		{"the one at 1 byte/s first", 1, 100 * mb, 512, 1.05},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			n, _ := pair(t, nil, c.leaves, c.first, c.second)
+			got := n.outcome(1e5)
+			var base outcome
+			if min(c.first, c.second) > 1 {
+				n, _ = pair(t, newGreedy, c.leaves, c.first, c.second)
+				base = n.outcome(1e5)
+			}
+			ideal := float64(c.leaves) * (1 << 20) / (c.first + c.second)
+			t.Logf("%.2f s = %.3f x ideal, %d leaves in vain; front to back %.2f s", got.slowest, got.slowest/ideal, got.twice, base.slowest)
+			if got.slowest > c.most*ideal {
+				t.Errorf("took %.3f times the ideal, at most %.3f", got.slowest/ideal, c.most)
+			}
+		})
+	}
+}
+
+// A source that is gone costs no time but what it would have brought; one that falls silent 3 s of its work at most.
+func TestSourceEnds(t *testing.T) {
+	for _, silent := range []bool{false, true} {
+		n, x := pair(t, nil, 1024, 50*mb, 50*mb)
+		half := float64(1024<<20) / (100 * mb) / 2
+		n.after(time.Duration(half*1e9), func() {
+			if silent {
+				n.nodes[0].up.rate, n.changed = 1e-9, true
+			} else {
+				n.nodes[0].kill()
+			}
+		})
+		n.outcome(1e5)
+		ideal := half * 3 // the other half at half of the rate
+		t.Logf("silent %v: %.2f s, %.2f without loss", silent, x.done, ideal)
+		if x.done > ideal+3 {
+			t.Errorf("lost %.2f s", x.done-ideal)
+		}
+	}
+}
+
+// A downloader that goes in the middle takes nothing with it.
+func TestDownloaderLeaves(t *testing.T) {
+	n := newNetwork(t, 256, 1<<20)
+	room(n, 4, 10*mb, 0)
+	n.after(12*time.Second, n.nodes[2].kill)
+	got := n.outcome(1e5)
+	ideal := 256 * float64(1<<20) / (10 * mb)
+	t.Logf("slowest %.2f s = %.2f x size / link, %.2f copies", got.slowest, got.slowest/ideal, got.copies)
+	if got.slowest > 1.25*ideal || got.copies > 1.25 {
+		t.Error("more than 1.25 times size / link, or 1.25 copies")
+	}
+}
+
+// A slow downloader holds up nobody but itself, and one that comes late is served by the others.
+func TestUnequalRoom(t *testing.T) {
+	n := newNetwork(t, 256, 1<<20)
+	room(n, 4, 10*mb, 0)
+	n.nodes[1].up.rate, n.nodes[1].down.rate = mb, mb
+	late := n.add(10*mb, 10*mb, false)
+	n.after(10*time.Second, func() {
+		late.begin()
+		late.connect(n.nodes[0], 4)
+		n.after(200*time.Millisecond, func() {
+			for _, y := range n.nodes[1:5] {
+				late.connect(y, 0)
+				y.connect(late, 0)
+			}
+		})
+	})
+	got := n.outcome(1e5)
+	ideal := 256 * float64(1<<20) / (10 * mb)
+	for _, x := range n.nodes[1:] {
+		t.Logf("done after %.2f s = %.2f x size / link", x.done, x.done/ideal)
+	}
+	t.Logf("%.2f copies", got.copies)
+	for _, x := range n.nodes[2:5] {
+		if x.done > 1.35*ideal {
+			t.Errorf("a fast one took %.2f times size / link", x.done/ideal)
+		}
+	}
+	if n.nodes[1].done > 10*1.1*ideal || late.done > 10+1.35*ideal {
+		t.Error("the slow or the late one took too long")
 	}
 }
