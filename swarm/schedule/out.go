@@ -96,6 +96,20 @@ func (s *Scheduler) cancel(x *source, r Span) {
 	x.dry = 0
 }
 
+// cancelIf cancels those leaves of r, which is a span of x.out, for which cond holds.
+func (s *Scheduler) cancelIf(x *source, r Span, cond func(i int) bool) {
+	lo := r.Lo
+	for i := r.Lo; i <= r.Hi; i++ {
+		if i < r.Hi && cond(i) {
+			continue
+		}
+		if lo < i {
+			s.cancel(x, Span{lo, i})
+		}
+		lo = i + 1
+	}
+}
+
 // limit returns the bytes to have on their way from x.
 func (s *Scheduler) limit(x *source) int64 {
 	floor, worth := int64(firstWindow), worthAlone

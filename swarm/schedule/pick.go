@@ -185,6 +185,23 @@ func (s *Scheduler) settle() {
 	s.place = place{slices.Index(names, s.c.Self), len(names)}
 }
 
+// mine tells whether leaf i is in one of our stripes.
+func (s *Scheduler) mine(i int) bool { return i/s.stripe()%s.place.n == s.place.p }
+
+// replan takes back what complete sources were asked for and is of others' stripes, but for the leaf that is on
+// its way: it was asked for when these others were not known, and they ask for it too.
+func (s *Scheduler) replan() {
+	for _, x := range s.sources {
+		if x == nil || x.partial || x.outN < 2 {
+			continue
+		}
+		head := x.out[0].Lo
+		for _, r := range slices.Clone(x.out) {
+			s.cancelIf(x, r, func(i int) bool { return i != head && !s.mine(i) })
+		}
+	}
+}
+
 // stripe returns the number of leaves in a stripe.
 func (s *Scheduler) stripe() int { return int(min(max(stripeBytes/s.mean(), 1), stripeLeaves)) }
 
@@ -202,7 +219,10 @@ func (s *Scheduler) portion(x *source, bytes int64, leaves int) (Span, bool) {
 	width := s.stripe()
 	alone := func(i int) bool { return s.rarity == nil || s.rarity[i] == 0 }
 	found := -1
-	for lo := s.place.p * width; lo < s.c.Leaves && found < 0; lo += s.place.n * width {
+	round := s.place.n * width // leaves of which everybody has a stripe
+	rounds := (s.c.Leaves + round - 1) / round
+	for k := 0; k < rounds && found < 0; k++ {
+		lo := (x.cursor/round+k)%rounds*round + s.place.p*width
 		scan(lo, min(lo+width, s.c.Leaves), s.open(x), func(i int) bool {
 			if alone(i) {
 				found = i

@@ -1,6 +1,9 @@
 package schedule
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // stallAfter is how long a source that owes something may show no sign of life before others get its work.
 const stallAfter = 3 * time.Second
@@ -33,18 +36,8 @@ func (s *Scheduler) tick() {
 
 // handOver takes from a stalled source what another one can give. The rest stays with it.
 func (s *Scheduler) handOver(x *source) {
-	out := append([]Span(nil), x.out...)
-	for _, r := range out {
-		lo := r.Lo
-		for i := r.Lo; i <= r.Hi; i++ {
-			if i < r.Hi && s.given(i, x) {
-				continue
-			}
-			if lo < i {
-				s.cancel(x, Span{lo, i})
-			}
-			lo = i + 1
-		}
+	for _, r := range slices.Clone(x.out) {
+		s.cancelIf(x, r, func(i int) bool { return s.given(i, x) })
 	}
 }
 

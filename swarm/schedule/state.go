@@ -179,6 +179,10 @@ func (s *Scheduler) join(e Joined) {
 		s.partials++
 		x.cursor = start(s.c.Self+e.Peer, s.c.Leaves)
 		s.settle()
+		if s.c.Order == Rarest {
+			s.replan()
+			s.fillAll()
+		}
 	} else if e.Rank > 0 {
 		x.cursor = golden(e.Rank, s.c.Leaves)
 	}

@@ -12,15 +12,16 @@ const (
 )
 
 // help picks, for a complete source that has nothing of our own stripes left, from the stripes of others, from the
-// back. Who has much left is helped by those whose turn it is, with a small part at a time; who has little is trusted
-// to bring it, until it takes clearly longer than it should.
+// back. Who has more left than it is about to ask for is helped by those whose turn it is, with a stripe at a time;
+// who has little is trusted to bring it, until it takes clearly longer than it should.
 func (s *Scheduler) help(x *source, width int, alone func(i int) bool) (Span, bool) {
 	n := s.place.n
 	if x.outN > 0 {
 		return Span{}, false
 	}
-	left := make([]int, n)
-	mine, late, turn := -1, -1, math.MaxInt
+	left, back := make([]int, n), make([]int, n)
+	enough := int(s.limit(x)/s.mean()) + 2*width
+	late, turn := -1, math.MaxInt
 	look := budget
 	scanDown(0, s.c.Leaves, s.open(x), func(i int) bool {
 		look--
@@ -33,25 +34,37 @@ func (s *Scheduler) help(x *source, width int, alone func(i int) bool) (Span, bo
 		if t < turn {
 			late, turn = i, t
 		}
-		if mine < 0 && t == 1 && left[k%n] > 2*n {
-			mine = i
+		if t == 1 && back[k%n] == 0 {
+			back[k%n] = i + 1
 		}
 		return look > 0
 	})
-	if mine >= 0 {
-		return Span{mine, mine + 1}, true
+	most := 0
+	for p := range left {
+		if back[p] > 0 && left[p] > left[most] || back[most] == 0 {
+			most = p
+		}
+	}
+	if hi := back[most]; hi > 0 && left[most] > enough {
+		lo := hi - 1
+		for lo > (hi-1)/width*width && s.free.has(lo-1) && alone(lo-1) && x.gives(lo-1) {
+			lo--
+		}
+		return Span{lo, hi}, true
 	}
 	if late < 0 {
 		return Span{}, false
 	}
 	need := x.eta(int64(left[late/width%n])*s.size(late), s.mean(), s.now)
-	if s.now.Sub(x.since).Seconds() < min(creditOf*need+soon, trust) {
+	wait := min(creditOf*need+soon, trust) + float64(turn-1)*(soon+x.eta(s.size(late), s.mean(), s.now))/2
+	if s.now.Sub(x.since).Seconds() < wait {
 		return Span{}, false
 	}
 	return Span{late, late + 1}, true
 }
 
-// backlog picks, for a complete source that is idle, what downloaders have, if they need long for all they can give.
+// backlog picks, for a complete source that is idle, what downloaders have, if they need long for all they can give
+// and it would be a real help.
 func (s *Scheduler) backlog(x *source) (Span, bool) {
 	if x.outN > 0 {
 		return Span{}, false
@@ -70,7 +83,7 @@ func (s *Scheduler) backlog(x *source) (Span, bool) {
 	last := -1
 	scanDown(0, s.c.Leaves, s.open(x), func(i int) bool { last = i; return false })
 	bytes += int64(s.freeN) * s.mean()
-	if last < 0 || float64(bytes) < sparing*rates {
+	if last < 0 || float64(bytes) < sparing*rates || x.rate > 0 && x.rate < rates/2 {
 		return Span{}, false
 	}
 	return Span{last, last + 1}, true
@@ -98,12 +111,21 @@ func (s *Scheduler) relieve(x *source, room int64) (Span, bool) {
 	return s.again(x)
 }
 
-// saves returns the seconds that taking work of v to x must save.
-func saves(x, v *source) float64 {
+// worth tells whether it pays that x, after its own work of mine seconds, does what needs did seconds instead of
+// v, which needs need. A complete source is spared what a downloader has.
+func worth(x, v *source, mine, did, need float64) bool {
 	if v.partial && !x.partial {
-		return sparing
+		return need >= sparing+mine+did && did <= (need-mine)/3
 	}
-	return soon
+	return need >= soon+mine && did <= clearly*(need-mine)
+}
+
+// took returns the seconds for so many bytes, 0 if the rate is not known.
+func took(bytes int64, rate float64) float64 {
+	if rate == 0 {
+		return 0
+	}
+	return float64(bytes) / rate
 }
 
 // steal picks the later part of the work of the source that needs longest, so that both are done at the same time.
@@ -117,15 +139,12 @@ func (s *Scheduler) steal(x *source, mine float64, room int64) (victim *source, 
 			continue
 		}
 		need := v.eta(v.outB, leaf, s.now)
-		if need < mine+saves(x, v) || need <= longest {
+		if need <= longest || !worth(x, v, mine, took(leaf, fast), need) {
 			continue
 		}
 		part := v.outB / 2
 		if slow := v.speed(leaf, s.now); fast > 0 {
 			part = int64((need - mine) * slow * fast / (slow + fast))
-			if float64(leaf)/fast > clearly*(need-mine) {
-				continue
-			}
 		}
 		if r := s.tail(v, x, min(part, room)); r.Len() > 0 {
 			victim, best, longest = v, r, need
@@ -172,7 +191,7 @@ func (s *Scheduler) again(x *source) (Span, bool) {
 	fast := x.speed(leaf, s.now)
 	best, longest := -1, 0.0
 	for _, v := range s.sources {
-		if v == nil || v == x || v.outN == 0 || v.eta(v.outB, leaf, s.now) < saves(x, v) {
+		if v == nil || v == x || v.outN == 0 || v.eta(v.outB, leaf, s.now) < soon {
 			continue
 		}
 		var before int64
@@ -184,7 +203,7 @@ func (s *Scheduler) again(x *source) (Span, bool) {
 					continue
 				}
 				need := v.eta(before, leaf, s.now)
-				if need < saves(x, v) || fast > 0 && float64(size)/fast > clearly*need {
+				if !worth(x, v, 0, took(size, fast), need) {
 					continue
 				}
 				better := need > longest
