@@ -3,6 +3,7 @@ package fetch
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"path/filepath"
 	"sync/atomic"
 	"testing"
@@ -224,4 +225,44 @@ func TestEndWaitsForCompleteSourcesOnly(t *testing.T) {
 			}
 		}
 	})
+}
+
+// What a source was asked for is answered once, as a leaf or as skipped, in the order of asking.
+func TestRequests(t *testing.T) {
+	for seed := range uint64(200) {
+		rnd := rand.New(rand.NewPCG(seed, 2))
+		q := newRequests()
+		var want []int // leaves in order; negative: skipped
+		for range 30 {
+			switch rnd.IntN(3) {
+			case 0:
+				start, n := 1+rnd.IntN(50), 1+rnd.IntN(9)
+				q.add(start, n)
+				for i := start; i < start+n; i++ {
+					want = append(want, i)
+				}
+			case 1:
+				start, n := 1+rnd.IntN(50), 1+rnd.IntN(20)
+				q.cancel(start, n)
+				for k, i := range want {
+					if i >= start && i < start+n {
+						want[k] = -i
+					}
+				}
+			case 2:
+				i, skipped, ok := q.take()
+				if ok != (len(want) > 0) {
+					t.Fatalf("seed %d: takes %v of %v", seed, ok, want)
+				}
+				for k := range max(skipped, 1) {
+					if ok && want[k] != i+k && want[k] != -i-k || skipped > 0 && want[k] > 0 || skipped == 0 && ok && want[k] < 0 {
+						t.Fatalf("seed %d: %d, %d skipped of %v", seed, i, skipped, want)
+					}
+				}
+				if ok {
+					want = want[max(skipped, 1):]
+				}
+			}
+		}
+	}
 }

@@ -342,3 +342,26 @@ func TestReaderJoining(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Reading on uses all sources at once.
+func TestReaderUsesAllSources(t *testing.T) {
+	obj := randomFile(t, 60*mib, 58)
+	synctest.Test(t, func(t *testing.T) {
+		var from Feed
+		for _, name := range []string{"a", "b", "c"} {
+			from.Sources = append(from.Sources, paced(source(obj, name), 100*time.Millisecond))
+		}
+		r, err := NewReader(t.Context(), obj.tree, 0, from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		start := time.Now()
+		if n, err := io.Copy(io.Discard, r); err != nil || n != 60*mib {
+			t.Errorf("%d bytes, %v", n, err)
+		}
+		if took := time.Since(start); took > 3*time.Second { // alone each would need 6 s
+			t.Errorf("took %v", took)
+		}
+	})
+}
