@@ -46,7 +46,26 @@ func (s *Scheduler) ask(x *source, r Span) {
 	}
 	x.outN += r.Len()
 	x.out = push(x.out, r)
+	if n := len(s.acts) - 1; n >= 0 {
+		if last, ok := s.acts[n].(Request); ok && last.ID == x.id && last.Hi == r.Lo && s.oneRequest(Span{last.Lo, r.Hi}) {
+			s.acts[n] = Request{x.id, Span{last.Lo, r.Hi}}
+			return
+		}
+	}
 	s.do(Request{x.id, r})
+}
+
+// oneRequest tells whether r is small enough for one request and out of nobody else.
+func (s *Scheduler) oneRequest(r Span) bool {
+	if r.Len() > rangeLeaves || int64(r.Len())*s.mean() > rangeBytes {
+		return false
+	}
+	for i := r.Lo; i < r.Hi && len(s.second) > 0; i++ {
+		if _, two := s.second[i]; two {
+			return false
+		}
+	}
+	return true
 }
 
 // remove takes r, which is within one span of x.out, out of it. A leaf that is out of nobody else after that is
@@ -120,7 +139,35 @@ func (s *Scheduler) limit(x *source) int64 {
 	if x.rate > 0 {
 		top = min(top, int64(x.rate*worth))
 	}
-	return max(min(x.window, top), floor, 2*s.mean())
+	limit := max(min(x.window, top), floor, 2*s.mean())
+	if s.partials == 0 && s.count > 1 {
+		limit = min(limit, s.share(x))
+	}
+	return limit
+}
+
+// share returns x's part, by rate, of the bytes that are free or on their way, so that all sources end together.
+func (s *Scheduler) share(x *source) int64 {
+	var sum, known, well float64
+	for _, y := range s.sources {
+		if y == nil || y.stalled {
+			continue
+		}
+		well++
+		if y.rate > 0 {
+			sum += y.rate
+			known++
+		}
+	}
+	part := 1 / max(well, 1)
+	if x.rate > 0 {
+		part *= x.rate * known / sum
+	}
+	least := int64(rangeFloor)
+	if s.c.Order == InOrder {
+		least = 1
+	}
+	return max(int64(float64(s.freeN+s.outN)*float64(s.mean())*part), least)
 }
 
 // room returns how much more x may be asked for: bytes and leaves, both 0 if it is not time to ask.
@@ -135,7 +182,10 @@ func (s *Scheduler) room(x *source) (int64, int) {
 	if x.outN > 1 && (x.outB > limit-limit/4 || x.outN > maxLeaves-maxLeaves/4) {
 		return 0, 0
 	}
-	// At least two leaves are on their way: while one comes the source knows the next.
+	if x.outB >= limit && (x.outN > 1 || s.c.Order == InOrder) {
+		return 0, 0
+	}
+	// Two leaves at least are on their way: while one comes the source knows the next.
 	return max(limit-x.outB, 1), maxLeaves - x.outN
 }
 

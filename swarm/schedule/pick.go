@@ -61,7 +61,6 @@ func (s *Scheduler) pick(x *source, bytes int64, leaves int) (Span, bool) {
 	if s.freeN == 0 {
 		return Span{}, false
 	}
-	bytes = min(bytes, s.share(x))
 	switch {
 	case s.c.Order == InOrder:
 		return s.lowest(x, bytes, leaves)
@@ -71,30 +70,6 @@ func (s *Scheduler) pick(x *source, bytes int64, leaves int) (Span, bool) {
 		return s.portion(x, bytes, leaves)
 	}
 	return s.onward(x, bytes, leaves)
-}
-
-// share returns how many bytes one request to x may have: half of its part of all that is free, by rates, so
-// that all sources end together.
-func (s *Scheduler) share(x *source) int64 {
-	if s.count == 1 {
-		return rangeBytes
-	}
-	var sum, known float64
-	for _, y := range s.sources {
-		if y != nil && !y.stalled && y.rate > 0 {
-			sum += y.rate
-			known++
-		}
-	}
-	part := 1 / float64(s.count)
-	if x.rate > 0 {
-		part = x.rate / (sum / known * float64(s.count))
-	}
-	free := float64(s.freeN) * float64(s.mean())
-	if s.c.Order == InOrder {
-		return max(int64(free*part), 1)
-	}
-	return min(max(int64(free*part/2), rangeFloor), rangeBytes)
 }
 
 // extend makes a range from lo on, of leaves that are free, that x gives and that ok allows.
@@ -191,6 +166,7 @@ func (s *Scheduler) mine(i int) bool { return i/s.stripe()%s.place.n == s.place.
 // replan takes back what complete sources were asked for and is of others' stripes, but for the leaf that is on
 // its way: it was asked for when these others were not known, and they ask for it too.
 func (s *Scheduler) replan() {
+	s.regroup = false
 	for _, x := range s.sources {
 		if x == nil || x.partial || x.outN < 2 {
 			continue

@@ -12,10 +12,13 @@ const stallAfter = 3 * time.Second
 func (s *Scheduler) tick() {
 	s.turn++
 	for _, x := range s.sources {
-		if x == nil || !x.owes() {
+		if x == nil {
 			continue
 		}
 		x.level = 1
+		if !x.owes() {
+			continue
+		}
 		quiet := s.now.Sub(x.sign)
 		if quiet >= s.c.Patience {
 			s.leave(x)
@@ -30,6 +33,9 @@ func (s *Scheduler) tick() {
 		if x != nil && x.stalled {
 			s.handOver(x)
 		}
+	}
+	if s.regroup && s.c.Order == Rarest {
+		s.replan()
 	}
 	s.fillAll()
 }

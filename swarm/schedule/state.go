@@ -33,6 +33,8 @@ type Scheduler struct {
 	rarity   []uint16 // partial sources that have a leaf; nil while there never was one
 	place    place    // of this downloader among those that still lack something
 
+	regroup bool // place changed: what complete sources were asked for has to be looked at
+
 	knownB, knownN int64  // sizes of leaves seen, for the mean
 	turn           uint64 // when free leaves were last added or time passed; see source.dry
 }
@@ -179,10 +181,7 @@ func (s *Scheduler) join(e Joined) {
 		s.partials++
 		x.cursor = start(s.c.Self+e.Peer, s.c.Leaves)
 		s.settle()
-		if s.c.Order == Rarest {
-			s.replan()
-			s.fillAll()
-		}
+		s.regroup = true
 	} else if e.Rank > 0 {
 		x.cursor = golden(e.Rank, s.c.Leaves)
 	}

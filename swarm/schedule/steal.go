@@ -5,6 +5,7 @@ import "math"
 // Times in seconds.
 const (
 	soon     = 0.5  // not worth a second request
+	quick    = 0.2  // not worth taking work from who has it
 	clearly  = 0.75 // share of the time the other needs
 	sparing  = 3.0  // what asking a complete source for what a downloader has must save
 	trust    = 10.0 // at most that long is the owner of a stripe waited for
@@ -112,12 +113,12 @@ func (s *Scheduler) relieve(x *source, room int64) (Span, bool) {
 }
 
 // worth tells whether it pays that x, after its own work of mine seconds, does what needs did seconds instead of
-// v, which needs need. A complete source is spared what a downloader has.
-func worth(x, v *source, mine, did, need float64) bool {
+// v, which needs need; gain is what it has to bring. A complete source is spared what a downloader has.
+func worth(x, v *source, mine, did, need, gain float64) bool {
 	if v.partial && !x.partial {
 		return need >= sparing+mine+did && did <= (need-mine)/3
 	}
-	return need >= soon+mine && did <= clearly*(need-mine)
+	return need >= gain+mine && did <= clearly*(need-mine)
 }
 
 // took returns the seconds for so many bytes, 0 if the rate is not known.
@@ -139,7 +140,7 @@ func (s *Scheduler) steal(x *source, mine float64, room int64) (victim *source, 
 			continue
 		}
 		need := v.eta(v.outB, leaf, s.now)
-		if need <= longest || !worth(x, v, mine, took(leaf, fast), need) {
+		if need <= longest || !worth(x, v, mine, took(leaf, fast), need, quick) {
 			continue
 		}
 		part := v.outB / 2
@@ -203,7 +204,7 @@ func (s *Scheduler) again(x *source) (Span, bool) {
 					continue
 				}
 				need := v.eta(before, leaf, s.now)
-				if !worth(x, v, 0, took(size, fast), need) {
+				if !worth(x, v, 0, took(size, fast), need, soon) {
 					continue
 				}
 				better := need > longest
