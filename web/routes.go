@@ -62,6 +62,8 @@ func routes() []route {
 		{"GET /v1/transfers", rightSession, classQuick},
 		{"GET /v1/transfers/{id}", rightSession, classQuick},
 		{"DELETE /v1/transfers/{id}", rightSession, classQuick},
+		{"GET /v1/transfers/{id}/pieces", rightSession, classQuick},
+		{"GET /v1/transfers/{id}/rates", rightSession, classQuick},
 		{"POST /v1/gets", rightSession, classStream},
 
 		{"GET /v1/list/{ref}", rightSession, classQuick},

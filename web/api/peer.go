@@ -47,6 +47,11 @@ type Peer interface {
 	Transfers(ctx context.Context) ([]Transfer, error)
 	Transfer(ctx context.Context, id string) (Transfer, error)
 	Cancel(ctx context.Context, id string) (Transfer, error)
+	// Pieces returns the map of a download; one without leaves where there is no map.
+	Pieces(ctx context.Context, id string) (Pieces, error)
+	// Rates returns the rates of the last minute in seconds ("1m"), of the last hour in minutes ("1h") or of the last
+	// day in quarters of an hour ("1d").
+	Rates(ctx context.Context, id, window string) (RateHistory, error)
 
 	// Events yields what happens after the event with this id; 0: from now on, beginning with a full picture
 	// (status, peers, rates, each entry's and transfer's newest state is for the caller to fetch). An id that is

@@ -123,15 +123,48 @@ type Transfer struct {
 	Ended     *time.Time       `json:"ended,omitempty"`
 }
 
-// TransferSource is the other side of a transfer.
+// TransferSource is the other side of a transfer. A peer that both gives and takes is there once in each role.
 type TransferSource struct {
-	PeerID    string `json:"peer_id"`
-	Address   string `json:"address"`
-	Transport string `json:"transport"`
-	Bytes     int64  `json:"bytes"`
-	BPS       int64  `json:"bps"`
-	State     string `json:"state" enum:"connecting,active,idle,dropped"`
-	Reason    string `json:"reason,omitempty" doc:"Why it was dropped"`
+	PeerID    string  `json:"peer_id"`
+	Role      string  `json:"role" enum:"source,downloader" doc:"source: it gives to this peer; downloader: this peer gives to it"`
+	Address   string  `json:"address"`
+	Transport string  `json:"transport"`
+	Why       string  `json:"why,omitempty" doc:"Why this connection and no other, in words"`
+	Partial   bool    `json:"partial" doc:"It is still downloading the object itself"`
+	Have      float64 `json:"have" minimum:"0" maximum:"1" doc:"Share of the object that it is known to hold"`
+	Bytes     int64   `json:"bytes"`
+	BPS       int64   `json:"bps"`
+	State     string  `json:"state" enum:"connecting,active,idle,dropped"`
+	Reason    string  `json:"reason,omitempty" doc:"Why it was dropped"`
+}
+
+// Pieces is the map of a download: its leaves in order, some in a cell. Done, Source and Asked have one byte for
+// every cell, and there are at most MaxCells. Without a map (uploads, imports, before the tree has come, long after
+// the end) Leaves is 0 and the lists are empty.
+type Pieces struct {
+	Leaves  int      `json:"leaves"`
+	PerCell int      `json:"per_cell" doc:"Leaves in a cell; the last one may have fewer"`
+	Done    []byte   `json:"done" doc:"Percent of the cell that is verified; 100 only when all of it is"`
+	Source  []byte   `json:"source" doc:"Who gave it: 0 nobody yet or an earlier attempt, k the peer k-1 of peers, 255 several"`
+	Asked   []byte   `json:"asked" doc:"1: something of the cell is asked for now"`
+	Peers   []string `json:"peers"`
+}
+
+// MaxCells is how many cells a map of pieces has at most.
+const MaxCells = 4096
+
+// RateHistory is how fast the bytes of a transfer moved, for every other side of it.
+type RateHistory struct {
+	StepMillis int64        `json:"step_ms"`
+	End        time.Time    `json:"end" doc:"When the newest value was measured: now, or the end of the transfer"`
+	Series     []RateSeries `json:"series"`
+}
+
+// RateSeries is one direction between this peer and another.
+type RateSeries struct {
+	PeerID    string  `json:"peer_id"`
+	Direction string  `json:"direction" enum:"down,up" doc:"down: it gives to this peer; up: it takes"`
+	BPS       []int64 `json:"bps" doc:"Oldest first, one value a step; the last one ends at end. Shorter than the window while the peer is new"`
 }
 
 // DirEntry is one name in a directory object.

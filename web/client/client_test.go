@@ -156,6 +156,16 @@ func TestEveryOperation(t *testing.T) {
 	check("transfer", tr.Path, err, "/home/someone/x")
 	tr, err = b.Cancel(ctx, "x1")
 	check("cancel", tr.ID, err, "x1")
+	pcs, err := b.Pieces(ctx, "x1")
+	check("pieces", pcs, err, api.Pieces{Leaves: 5, PerCell: 2, Done: []byte{100, 50, 0}, Source: []byte{1, 255, 0}, Asked: []byte{0, 1, 0}, Peers: []string{"12D3"}})
+	rh, err := b.Rates(ctx, "x1", "1h")
+	check("rates", rh.Series, err, []api.RateSeries{{PeerID: "12D3", Direction: "down", BPS: []int64{1, 2}}})
+	if _, err := b.Rates(ctx, "x1", "2h"); code(err) != api.CodeUsage {
+		t.Errorf("rates of an unknown window: %v", err)
+	}
+	if _, err := b.Pieces(ctx, "x2"); code(err) != api.CodeNotFound {
+		t.Errorf("pieces of no transfer: %v", err)
+	}
 	check("handover", nil, b.Handover(ctx), nil)
 	lc, err := b.LoginCode(ctx)
 	check("login code", len(lc.Code), err, 14)

@@ -225,6 +225,16 @@ func (c *Client) Cancel(ctx context.Context, id string) (api.Transfer, error) {
 	return at[api.Transfer](ctx, c, del, "/v1/transfers/", id, "", nil, nil)
 }
 
+// Pieces returns the map of a download.
+func (c *Client) Pieces(ctx context.Context, id string) (api.Pieces, error) {
+	return at[api.Pieces](ctx, c, get, "/v1/transfers/", id, "/pieces", nil, nil)
+}
+
+// Rates returns the rates of a transfer over a window of "1m", "1h" or "1d".
+func (c *Client) Rates(ctx context.Context, id, window string) (api.RateHistory, error) {
+	return at[api.RateHistory](ctx, c, get, "/v1/transfers/", id, "/rates", url.Values{"window": {window}}, nil)
+}
+
 // Events yields what happens after the event with this id; 0: from now on. When it ends with an error, the
 // caller may go on with the last id.
 func (c *Client) Events(ctx context.Context, after uint64) iter.Seq2[api.Event, error] {

@@ -211,6 +211,19 @@ func (p *Peer) Cancel(ctx context.Context, id string) (api.Transfer, error) {
 	p.note("cancel " + id)
 	return p.Transfer(ctx, id)
 }
+func (p *Peer) Pieces(_ context.Context, id string) (api.Pieces, error) {
+	if id != "x1" {
+		return api.Pieces{}, notFound("transfer " + id)
+	}
+	return api.Pieces{Leaves: 5, PerCell: 2, Done: []byte{100, 50, 0}, Source: []byte{1, 255, 0}, Asked: []byte{0, 1, 0}, Peers: []string{"12D3"}}, nil
+}
+func (p *Peer) Rates(_ context.Context, id, window string) (api.RateHistory, error) {
+	p.note("rates " + window)
+	if id != "x1" {
+		return api.RateHistory{}, notFound("transfer " + id)
+	}
+	return api.RateHistory{StepMillis: 1000, End: when, Series: []api.RateSeries{{PeerID: "12D3", Direction: "down", BPS: []int64{1, 2}}}}, nil
+}
 func (p *Peer) Events(ctx context.Context, after uint64) iter.Seq2[api.Event, error] {
 	p.note(after)
 	return values(ctx, p.Changes)
