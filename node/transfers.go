@@ -46,6 +46,7 @@ type transfer struct {
 	cancel  context.CancelFunc
 	rate    meter
 	sources map[string]*meter
+	history history
 	dirty   bool
 }
 
@@ -76,6 +77,7 @@ func (ts *transfers) start(t api.Transfer, cancel context.CancelFunc) *transfer 
 		t.State = "active"
 	}
 	row := &transfer{Transfer: t, cancel: cancel, sources: map[string]*meter{}}
+	row.history.sample(t.Started, t.Direction, t.Sources)
 	ts.all = append(ts.all, row)
 	ts.trim()
 	ts.announce(row)
@@ -130,6 +132,7 @@ func (ts *transfers) end(t *transfer, err error) {
 		return
 	}
 	now := ts.now().UTC()
+	t.history.sample(now, t.Direction, t.Sources)
 	t.Ended, t.BPS, t.ETAMillis = &now, 0, 0
 	switch e := explain(err); {
 	case err == nil:
@@ -173,6 +176,7 @@ func (ts *transfers) tick(now time.Time) {
 			}
 			s.BPS = m.tick(now, s.Bytes)
 		}
+		t.history.sample(now, t.Direction, t.Sources)
 		if t.dirty {
 			ts.announce(t)
 		}
