@@ -65,8 +65,13 @@ func (s *swarm) begin(at time.Time) {
 	s.t.Total, s.t.Files = s.leaf*int64(s.leaves), 1
 	s.owner, s.order = make([]uint16, s.leaves), make([]int32, s.leaves)
 	r := rand.New(rand.NewPCG(uint64(s.leaves), 3))
-	for i, v := range r.Perm(s.leaves) {
-		s.order[i] = int32(v)
+	run := max(1, s.leaves/1500) // leaves come in short stretches
+	i := 0
+	for _, v := range r.Perm((s.leaves + run - 1) / run) {
+		for leaf := v * run; leaf < min(s.leaves, (v+1)*run); leaf++ {
+			s.order[i] = int32(leaf)
+			i++
+		}
 	}
 	for i := range s.resumed {
 		s.owner[s.order[i]] = earlier

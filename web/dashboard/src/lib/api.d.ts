@@ -568,6 +568,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/transfers/{id}/pieces": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Which pieces of a download are here, and from whom */
+        get: operations["transfer-pieces"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/transfers/{id}/rates": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Rates of a transfer over time, for each peer of it */
+        get: operations["transfer-rates"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/uploads": {
         parameters: {
             query?: never;
@@ -909,6 +943,22 @@ export interface components {
             /** Format: int64 */
             up_bytes: number;
         };
+        Pieces: {
+            /** @description 1: something of the cell is asked for now */
+            asked: string;
+            /** @description Percent of the cell that is verified; 100 only when all of it is */
+            done: string;
+            /** Format: int64 */
+            leaves: number;
+            peers: string[];
+            /**
+             * Format: int64
+             * @description Leaves in a cell; the last one may have fewer
+             */
+            per_cell: number;
+            /** @description Who gave it: 0 nobody yet or an earlier attempt, k the peer k-1 of peers, 255 several */
+            source: string;
+        };
         /** @description One server-sent event: its name and what its data decodes to */
         PinStream: {
             data: components["schemas"]["Error"];
@@ -945,6 +995,26 @@ export interface components {
              * @description 0 while unknown
              */
             total: number;
+        };
+        RateHistory: {
+            /**
+             * Format: date-time
+             * @description When the newest value was measured: now, or the end of the transfer
+             */
+            end: string;
+            series: components["schemas"]["RateSeries"][];
+            /** Format: int64 */
+            step_ms: number;
+        };
+        RateSeries: {
+            /** @description Oldest first, one value a step; the last one ends at end. Shorter than the window while the peer is new */
+            bps: number[];
+            /**
+             * @description down: it gives to this peer; up: it takes
+             * @enum {string}
+             */
+            direction: "down" | "up";
+            peer_id: string;
         };
         Rates: {
             /** Format: int64 */
@@ -1178,12 +1248,26 @@ export interface components {
             bps: number;
             /** Format: int64 */
             bytes: number;
+            /**
+             * Format: double
+             * @description Share of the object that it is known to hold
+             */
+            have: number;
+            /** @description It is still downloading the object itself */
+            partial: boolean;
             peer_id: string;
             /** @description Why it was dropped */
             reason?: string;
+            /**
+             * @description source: it gives to this peer; downloader: this peer gives to it
+             * @enum {string}
+             */
+            role: "source" | "downloader";
             /** @enum {string} */
             state: "connecting" | "active" | "idle" | "dropped";
             transport: string;
+            /** @description Why this connection and no other, in words */
+            why?: string;
         };
         VerifyResult: {
             /** Format: int64 */
@@ -1267,8 +1351,11 @@ export type LoginCode = components['schemas']['LoginCode'];
 export type LoginRequest = components['schemas']['LoginRequest'];
 export type LoginResult = components['schemas']['LoginResult'];
 export type PeerInfo = components['schemas']['PeerInfo'];
+export type Pieces = components['schemas']['Pieces'];
 export type PinStream = components['schemas']['PinStream'];
 export type Progress = components['schemas']['Progress'];
+export type RateHistory = components['schemas']['RateHistory'];
+export type RateSeries = components['schemas']['RateSeries'];
 export type Rates = components['schemas']['Rates'];
 export type RefRequest = components['schemas']['RefRequest'];
 export type ResumeRequest = components['schemas']['ResumeRequest'];
@@ -2425,6 +2512,70 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Transfer"];
+                };
+            };
+            /** @description Failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "transfer-pieces": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Pieces"];
+                };
+            };
+            /** @description Failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "transfer-rates": {
+        parameters: {
+            query?: {
+                window?: "1m" | "1h" | "1d";
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RateHistory"];
                 };
             };
             /** @description Failure */

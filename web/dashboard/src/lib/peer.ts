@@ -5,6 +5,8 @@ import type {
   Link,
   Listing,
   PeerInfo,
+  Pieces,
+  RateHistory,
   Status,
   Ticket,
   TicketOptions,
@@ -22,6 +24,12 @@ export const transfer = (id: string, signal?: AbortSignal): Promise<Transfer> =>
   call('GET', `/v1/transfers/${part(id)}`, { signal })
 
 export const cancel = (id: string): Promise<Transfer> => call('DELETE', `/v1/transfers/${part(id)}`)
+
+export const pieces = (id: string, signal?: AbortSignal): Promise<Pieces> =>
+  call('GET', `/v1/transfers/${part(id)}/pieces`, { signal })
+
+export const rates = (id: string, window: string, signal?: AbortSignal): Promise<RateHistory> =>
+  call('GET', `/v1/transfers/${part(id)}/rates?window=${part(window)}`, { signal })
 
 export function entries(q: { q?: string; cursor?: string; limit: number }, signal?: AbortSignal): Promise<EntryPage> {
   const search = new URLSearchParams({ limit: String(q.limit) })
