@@ -23,6 +23,7 @@ import (
 	"cairn/node/observe"
 	"cairn/storage"
 	"cairn/swarm/exchange"
+	"cairn/swarm/shape"
 	"cairn/swarm/ticket"
 	"cairn/swarm/transport"
 	"cairn/web"
@@ -59,6 +60,8 @@ type Node struct {
 	server    *exchange.Server
 	pool      *exchange.Pool
 	meter     *exchange.Meter
+	shape     *shape.Shaper // holds back what moves
+	limits    *limits
 	peers     *peerRates
 	sessions  *web.Sessions
 	web       *web.Server
@@ -103,6 +106,8 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 		return nil, err
 	}
 	n.hub = newHub(n.now)
+	n.shape = shape.New(n.now)
+	n.limits = newLimits(n.home.dir, n.shape, n.log)
 	n.transfers = newTransfers(n.hub, n.now, newID)
 	if n.host, err = n.listen(transport.Config{Key: id}); err != nil {
 		return nil, err
@@ -285,6 +290,7 @@ func (n *Node) tick(ctx context.Context) {
 		}
 		now := n.now()
 		n.transfers.tick(now)
+		n.tickLimits(now)
 		if r := n.peers.tick(now); r != last {
 			last = r
 			n.hub.send(api.Event{Type: "rates", Rates: &r})

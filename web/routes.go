@@ -45,6 +45,9 @@ func routes() []route {
 		{"GET /v1/peers", rightSession, classQuick},
 		{"GET /v1/events", rightSession, classStream},
 
+		{"GET /v1/limits", rightSession, classQuick},
+		{"PUT /v1/limits", rightSession, classQuick},
+
 		{"GET /v1/entries", rightSession, classQuick},
 		{"GET /v1/entries/{ref}", rightSession, classQuick},
 		{"DELETE /v1/entries/{ref}", rightSession, classQuick},

@@ -58,6 +58,11 @@ type Peer interface {
 	// no longer kept starts over the same way with an event of type status.
 	Events(ctx context.Context, after uint64) iter.Seq2[Event, error]
 
+	// Limits are the limits of bandwidth and what holds of them now.
+	Limits(ctx context.Context) (Limits, error)
+	// SetLimits replaces all of them; they hold at once and are kept. What is read-only in l is ignored.
+	SetLimits(ctx context.Context, l Limits) (Limits, error)
+
 	// Handover asks a peer of mode "command" to end, so that another process can take its home over.
 	Handover(ctx context.Context) error
 	LoginCode(ctx context.Context) (LoginCode, error)

@@ -71,6 +71,7 @@ func Register(m Mux, cfg Config) *huma.OpenAPI {
 	s.library()
 	s.tickets()
 	s.transfers()
+	s.limits()
 	s.content()
 	s.local()
 	finish(s.api.OpenAPI())

@@ -57,6 +57,39 @@ type Limit struct {
 	Value int64  `json:"value"`
 }
 
+// Limits are the limits of bandwidth that the user has set. Rates are bytes per second, 0 is no limit.
+type Limits struct {
+	Up        int64           `json:"up" minimum:"0" maximum:"1099511627776" doc:"To all peers together; 0: no limit, else at least 1024"`
+	Down      int64           `json:"down" minimum:"0" maximum:"1099511627776" doc:"From all peers together; 0: no limit, else at least 1024"`
+	Peers     []PeerLimit     `json:"peers" maxItems:"256" doc:"Limits of single peers, which hold besides"`
+	Hours     []HourLimit     `json:"hours" maxItems:"64" doc:"The first that covers the time replaces up and down"`
+	Effective EffectiveLimits `json:"effective" readOnly:"true" doc:"What holds now; ignored in requests"`
+	Problem   string          `json:"problem,omitempty" maxLength:"4096" readOnly:"true" doc:"Why the limits that were kept do not hold; empty: all is well"`
+}
+
+// PeerLimit limits one peer.
+type PeerLimit struct {
+	PeerID string `json:"peer_id" minLength:"1" maxLength:"128"`
+	Up     int64  `json:"up" minimum:"0" maximum:"1099511627776"`
+	Down   int64  `json:"down" minimum:"0" maximum:"1099511627776"`
+}
+
+// HourLimit limits all peers together at certain hours by the clock of the peer's machine.
+type HourLimit struct {
+	Days []string `json:"days" maxItems:"7" enum:"mon,tue,wed,thu,fri,sat,sun" doc:"On which the hours begin; none: every day"`
+	From string   `json:"from" pattern:"^([01][0-9]|2[0-3]):[0-5][0-9]$" patternDescription:"a time of day such as 06:30"`
+	To   string   `json:"to" pattern:"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$" patternDescription:"a time of day such as 06:30, or 24:00" doc:"Before from: it ends on the next day"`
+	Up   int64    `json:"up" minimum:"0" maximum:"1099511627776"`
+	Down int64    `json:"down" minimum:"0" maximum:"1099511627776"`
+}
+
+// EffectiveLimits are what holds now for all peers together.
+type EffectiveLimits struct {
+	Up     int64  `json:"up"`
+	Down   int64  `json:"down"`
+	Reason string `json:"reason" doc:"Which of the limits these are, in words"`
+}
+
 // PeerInfo is one connected peer.
 type PeerInfo struct {
 	PeerID    string    `json:"peer_id"`
@@ -261,12 +294,13 @@ type LoginCode struct {
 // set, as Type says.
 type Event struct {
 	ID       uint64     `json:"id" doc:"Grows by one with every event of one run of the peer"`
-	Type     string     `json:"type" enum:"transfer,entry,entry_removed,peers,rates,status"`
+	Type     string     `json:"type" enum:"transfer,entry,entry_removed,peers,rates,limits,status"`
 	Time     time.Time  `json:"time"`
 	Transfer *Transfer  `json:"transfer,omitempty"`
 	Entry    *Entry     `json:"entry,omitempty"`
 	EntryID  string     `json:"entry_id,omitempty"`
 	Peers    []PeerInfo `json:"peers,omitempty"`
 	Rates    *Rates     `json:"rates,omitempty"`
+	Limits   *Limits    `json:"limits,omitempty"`
 	Status   *Status    `json:"status,omitempty"`
 }

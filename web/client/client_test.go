@@ -166,6 +166,14 @@ func TestEveryOperation(t *testing.T) {
 	if _, err := b.Pieces(ctx, "x2"); code(err) != api.CodeNotFound {
 		t.Errorf("pieces of no transfer: %v", err)
 	}
+	// What is read-only goes over the wire and is ignored; lists are never null.
+	set := api.Limits{Up: 4096, Hours: []api.HourLimit{{From: "22:00", To: "06:00"}}, Effective: api.EffectiveLimits{Up: 7}, Problem: "x"}
+	lim, err := b.SetLimits(ctx, set)
+	set.Peers, set.Hours[0].Days, set.Problem = []api.PeerLimit{}, []string{}, ""
+	set.Effective = api.EffectiveLimits{Up: 4096, Reason: "the limits for all hours"}
+	check("set limits", lim, err, set)
+	lim, err = b.Limits(ctx)
+	check("limits", lim, err, set)
 	check("handover", nil, b.Handover(ctx), nil)
 	lc, err := b.LoginCode(ctx)
 	check("login code", len(lc.Code), err, 14)

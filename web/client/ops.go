@@ -18,7 +18,7 @@ type (
 	OnWarning  = func(api.Warning)
 )
 
-const get, post, del = http.MethodGet, http.MethodPost, http.MethodDelete
+const get, post, put, del = http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete
 
 // at makes a path with one reference in it and calls it.
 func at[T any](ctx context.Context, c *Client, method, before, ref, after string, q url.Values, body any) (out T, err error) {
@@ -233,6 +233,19 @@ func (c *Client) Pieces(ctx context.Context, id string) (api.Pieces, error) {
 // Rates returns the rates of a transfer over a window of "1m", "1h" or "1d".
 func (c *Client) Rates(ctx context.Context, id, window string) (api.RateHistory, error) {
 	return at[api.RateHistory](ctx, c, get, "/v1/transfers/", id, "/rates", url.Values{"window": {window}}, nil)
+}
+
+func (c *Client) Limits(ctx context.Context) (api.Limits, error) {
+	return call[api.Limits](ctx, c, get, "/v1/limits", nil, nil)
+}
+
+// SetLimits replaces all limits of bandwidth.
+func (c *Client) SetLimits(ctx context.Context, l api.Limits) (api.Limits, error) {
+	l.Peers, l.Hours = append([]api.PeerLimit{}, l.Peers...), append([]api.HourLimit{}, l.Hours...) // lists are never null
+	for i, h := range l.Hours {
+		l.Hours[i].Days = append([]string{}, h.Days...)
+	}
+	return call[api.Limits](ctx, c, put, "/v1/limits", nil, l)
 }
 
 // Events yields what happens after the event with this id; 0: from now on. When it ends with an error, the

@@ -24,8 +24,9 @@ type Peer struct {
 	Updates   chan api.ShareUpdate                                   // what Watch yields, until it is closed
 	Changes   chan api.Event                                         // what Events yields
 
-	mu    sync.Mutex
-	calls []any
+	mu     sync.Mutex
+	calls  []any
+	limits api.Limits
 }
 
 // CID of the one file.
@@ -223,6 +224,20 @@ func (p *Peer) Rates(_ context.Context, id, window string) (api.RateHistory, err
 		return api.RateHistory{}, notFound("transfer " + id)
 	}
 	return api.RateHistory{StepMillis: 1000, End: when, Series: []api.RateSeries{{PeerID: "12D3", Direction: "down", BPS: []int64{1, 2}}}}, nil
+}
+func (p *Peer) Limits(context.Context) (api.Limits, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l := p.limits
+	l.Effective = api.EffectiveLimits{Up: l.Up, Down: l.Down, Reason: "the limits for all hours"}
+	return l, nil
+}
+func (p *Peer) SetLimits(ctx context.Context, l api.Limits) (api.Limits, error) {
+	p.note(l)
+	p.mu.Lock()
+	p.limits, p.limits.Problem = l, ""
+	p.mu.Unlock()
+	return p.Limits(ctx)
 }
 func (p *Peer) Events(ctx context.Context, after uint64) iter.Seq2[api.Event, error] {
 	p.note(after)

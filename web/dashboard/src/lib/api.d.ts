@@ -227,6 +227,24 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/limits": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The limits of bandwidth and what holds of them now */
+        get: operations["limits"];
+        /** Replace the limits of bandwidth; they hold at once and are kept */
+        put: operations["set-limits"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/list/{ref}": {
         parameters: {
             query?: never;
@@ -675,6 +693,14 @@ export interface components {
             size: number;
             target?: string;
         };
+        EffectiveLimits: {
+            /** Format: int64 */
+            down: number;
+            /** @description Which of the limits these are, in words */
+            reason: string;
+            /** Format: int64 */
+            up: number;
+        };
         Entry: {
             cid: string;
             /** Format: date-time */
@@ -728,6 +754,7 @@ export interface components {
              * @description Grows by one with every event of one run of the peer
              */
             id: number;
+            limits?: components["schemas"]["Limits"];
             peers?: components["schemas"]["PeerInfo"][];
             rates?: components["schemas"]["Rates"];
             status?: components["schemas"]["Status"];
@@ -735,7 +762,7 @@ export interface components {
             time: string;
             transfer?: components["schemas"]["Transfer"];
             /** @enum {string} */
-            type: "transfer" | "entry" | "entry_removed" | "peers" | "rates" | "status";
+            type: "transfer" | "entry" | "entry_removed" | "peers" | "rates" | "limits" | "status";
         };
         /** @description One server-sent event: its name and what its data decodes to */
         EventStream: {
@@ -750,6 +777,10 @@ export interface components {
             data: components["schemas"]["Error"];
             /** @enum {string} */
             event: "error";
+        } | {
+            data: components["schemas"]["Event"];
+            /** @enum {string} */
+            event: "limits";
         } | {
             data: components["schemas"]["Event"];
             /** @enum {string} */
@@ -881,10 +912,41 @@ export interface components {
             /** @enum {string} */
             status: "ok" | "stopping";
         };
+        HourLimit: {
+            /** @description On which the hours begin; none: every day */
+            days: ("mon" | "tue" | "wed" | "thu" | "fri" | "sat" | "sun")[];
+            /** Format: int64 */
+            down: number;
+            from: string;
+            /** @description Before from: it ends on the next day */
+            to: string;
+            /** Format: int64 */
+            up: number;
+        };
         Limit: {
             name: string;
             /** Format: int64 */
             value: number;
+        };
+        Limits: {
+            /**
+             * Format: int64
+             * @description From all peers together; 0: no limit, else at least 1024
+             */
+            down: number;
+            /** @description What holds now; ignored in requests */
+            readonly effective: components["schemas"]["EffectiveLimits"];
+            /** @description The first that covers the time replaces up and down */
+            hours: components["schemas"]["HourLimit"][];
+            /** @description Limits of single peers, which hold besides */
+            peers: components["schemas"]["PeerLimit"][];
+            /** @description Why the limits that were kept do not hold; empty: all is well */
+            readonly problem?: string;
+            /**
+             * Format: int64
+             * @description To all peers together; 0: no limit, else at least 1024
+             */
+            up: number;
         };
         Link: {
             /** Format: date-time */
@@ -942,6 +1004,13 @@ export interface components {
             up_bps: number;
             /** Format: int64 */
             up_bytes: number;
+        };
+        PeerLimit: {
+            /** Format: int64 */
+            down: number;
+            peer_id: string;
+            /** Format: int64 */
+            up: number;
         };
         Pieces: {
             /** @description 1: something of the cell is asked for now */
@@ -1329,6 +1398,7 @@ export type AddRequest = components['schemas']['AddRequest'];
 export type AddResult = components['schemas']['AddResult'];
 export type AddStream = components['schemas']['AddStream'];
 export type DirEntry = components['schemas']['DirEntry'];
+export type EffectiveLimits = components['schemas']['EffectiveLimits'];
 export type Entry = components['schemas']['Entry'];
 export type EntryPage = components['schemas']['EntryPage'];
 export type Error = components['schemas']['Error'];
@@ -1343,7 +1413,9 @@ export type GetResult = components['schemas']['GetResult'];
 export type GetStream = components['schemas']['GetStream'];
 export type GetsRequest = components['schemas']['GetsRequest'];
 export type Health = components['schemas']['Health'];
+export type HourLimit = components['schemas']['HourLimit'];
 export type Limit = components['schemas']['Limit'];
+export type Limits = components['schemas']['Limits'];
 export type Link = components['schemas']['Link'];
 export type LinkRequest = components['schemas']['LinkRequest'];
 export type Listing = components['schemas']['Listing'];
@@ -1351,6 +1423,7 @@ export type LoginCode = components['schemas']['LoginCode'];
 export type LoginRequest = components['schemas']['LoginRequest'];
 export type LoginResult = components['schemas']['LoginResult'];
 export type PeerInfo = components['schemas']['PeerInfo'];
+export type PeerLimit = components['schemas']['PeerLimit'];
 export type Pieces = components['schemas']['Pieces'];
 export type PinStream = components['schemas']['PinStream'];
 export type Progress = components['schemas']['Progress'];
@@ -1860,6 +1933,68 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Health"];
+                };
+            };
+            /** @description Failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    limits: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Limits"];
+                };
+            };
+            /** @description Failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "set-limits": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Limits"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Limits"];
                 };
             };
             /** @description Failure */
