@@ -2,6 +2,7 @@
 import type {
   Entry,
   EntryPage,
+  Limits,
   Link,
   Listing,
   PeerInfo,
@@ -13,6 +14,7 @@ import type {
   Transfer,
 } from './api'
 import { call, request } from './client'
+import type { Wanted } from './limits'
 
 const part = encodeURIComponent
 
@@ -51,6 +53,9 @@ export const revoke = (ticketID: string): Promise<Ticket[]> => call('DELETE', `/
 
 export const qr = async (ticketID: string, signal?: AbortSignal): Promise<string> =>
   (await request('GET', `/v1/tickets/${part(ticketID)}/qr.svg`, { signal })).text()
+
+export const limits = (signal?: AbortSignal): Promise<Limits> => call('GET', '/v1/limits', { signal })
+export const setLimits = (w: Wanted): Promise<Limits> => call('PUT', '/v1/limits', { body: w })
 
 const at = (path: string): string => (path === '' ? '' : `?path=${part(path)}`)
 
