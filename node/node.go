@@ -55,6 +55,7 @@ type Node struct {
 	hub       *hub
 	lib       *library
 	trees     *trees
+	remotes   *remotes
 	transfers *transfers
 	server    *exchange.Server
 	pool      *exchange.Pool
@@ -113,6 +114,7 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 	n.trees = newTrees(n.store, n.lib.sizeOf)
 	n.pool, n.meter = &exchange.Pool{}, &exchange.Meter{}
 	n.peers = newPeerRates(n.meter)
+	n.remotes = newRemotes(n.connect, remoteIdle)
 	ups := newUploads(n.lib, n.transfers)
 	n.server, err = exchange.NewServer(exchange.ServerConfig{Rights: n.lib, Content: n.trees, Events: ups.events(), Pool: n.pool,
 		Meter: n.meter, Log: n.log.With("part", "exchange"), Now: n.now})
@@ -247,6 +249,9 @@ func (n *Node) close() {
 		if err := n.web.Close(); !errors.Is(err, net.ErrClosed) { // Run has closed what it served
 			n.warn("close web server", err)
 		}
+	}
+	if n.remotes != nil {
+		n.remotes.close()
 	}
 	if n.host != nil {
 		n.host.RemoveStreamHandler(exchange.Protocol)
