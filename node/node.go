@@ -90,6 +90,7 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 		if err != nil {
 			n.close()
 			err = explained(err)
+			n.note("start", err)
 		}
 	}()
 
@@ -237,7 +238,9 @@ func (n *Node) Run(ctx context.Context) error {
 	if errors.Is(err, context.Canceled) {
 		err = nil
 	}
-	return explained(err)
+	err = explained(err)
+	n.note("run", err)
+	return err
 }
 
 // close ends the parts in the reverse of the order in which they need each other: strangers first (no new work from
