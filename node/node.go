@@ -56,6 +56,7 @@ type Node struct {
 	lib       *library
 	trees     *trees
 	remotes   *remotes
+	journal   *journal
 	transfers *transfers
 	server    *exchange.Server
 	pool      *exchange.Pool
@@ -116,6 +117,7 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 	n.pool, n.meter = &exchange.Pool{}, &exchange.Meter{}
 	n.peers = newPeerRates(n.meter)
 	n.remotes = newRemotes(n.connect, remoteIdle)
+	n.journal = newJournal(n)
 	ups := newUploads(n.lib, n.transfers)
 	n.server, err = exchange.NewServer(exchange.ServerConfig{Rights: n.lib, Content: n.trees, Events: ups.events(), Pool: n.pool,
 		Meter: n.meter, Log: n.log.With("part", "exchange"), Now: n.now})
@@ -221,6 +223,9 @@ func (n *Node) Run(ctx context.Context) error {
 	g.Go(func() error { return n.web.Run(ctx) }) // it listens since New: who dials now is answered
 	close(n.ready)
 	g.Go(func() error { n.tick(ctx); return nil })
+	if n.cfg.Mode == ModeUp {
+		g.Go(func() error { n.journal.resume(ctx); return nil })
+	}
 	if n.cfg.MDNS {
 		g.Go(func() error { n.finder.run(ctx); return nil })
 	}
