@@ -82,7 +82,7 @@ func TestGetGoesOn(t *testing.T) {
 	home := t.TempDir()
 	b, stop := start(t, home)
 	src := filepath.Join(t.TempDir(), "f")
-	want := write(t, src, 256<<20)
+	want := write(t, src, 128<<20)
 	r := share(t, a, api.TicketOptions{}, src)
 	dst := filepath.Join(t.TempDir(), "copy")
 	interrupted(t, b, stop, api.GetRequest{Tickets: []string{r.Ticket.Text}, Output: dst})
@@ -107,12 +107,12 @@ func TestGetIsFollowed(t *testing.T) {
 	home := t.TempDir()
 	b, stop := start(t, home)
 	src := filepath.Join(t.TempDir(), "f")
-	write(t, src, 256<<20)
+	write(t, src, 128<<20)
 	r := api.GetRequest{Tickets: []string{share(t, a, api.TicketOptions{}, src).Ticket.Text}, Output: filepath.Join(t.TempDir(), "copy")}
 	interrupted(t, b, stop, r)
 	b, _ = start(t, home)
 	res, err := b.Get(t.Context(), r, sink{t})
-	if err != nil || res.Path != r.Output || res.Size != 256<<20 {
+	if err != nil || res.Path != r.Output || res.Size != 128<<20 {
 		t.Errorf("%+v, %v", res, err)
 	}
 	if n := len(recorded(t, b)); n != 0 {
@@ -186,7 +186,7 @@ func TestJournalEnds(t *testing.T) {
 	home := t.TempDir()
 	b, stop := start(t, home)
 	src := filepath.Join(t.TempDir(), "f")
-	write(t, src, 256<<20)
+	write(t, src, 128<<20)
 	shared := share(t, a, api.TicketOptions{}, src)
 	r := api.GetRequest{Tickets: []string{shared.Ticket.Text}, Output: filepath.Join(t.TempDir(), "copy")}
 
