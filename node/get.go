@@ -91,7 +91,6 @@ func (n *Node) Get(ctx context.Context, r api.GetRequest, s api.Sink) (api.GetRe
 }
 
 func (n *Node) get(ctx context.Context, r api.GetRequest, s api.Sink) (api.GetResult, error) {
-	start := n.now()
 	g, err := n.goal(r)
 	if err != nil {
 		return api.GetResult{}, err
@@ -100,6 +99,12 @@ func (n *Node) get(ctx context.Context, r api.GetRequest, s api.Sink) (api.GetRe
 	if err != nil {
 		return api.GetResult{}, err
 	}
+	return n.journal.do(ctx, g, r, path, s)
+}
+
+// fetch brings a goal to a path.
+func (n *Node) fetch(ctx context.Context, g goal, r api.GetRequest, path string, s api.Sink) (api.GetResult, error) {
+	start := n.now()
 	ctx, cancel := n.bound(ctx)
 	defer cancel()
 

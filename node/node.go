@@ -56,6 +56,8 @@ type Node struct {
 	hub       *hub
 	lib       *library
 	trees     *trees
+	remotes   *remotes
+	journal   *journal
 	transfers *transfers
 	server    *exchange.Server
 	pool      *exchange.Pool
@@ -92,6 +94,7 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 		if err != nil {
 			n.close()
 			err = explained(err)
+			n.note("start", err)
 		}
 	}()
 
@@ -118,6 +121,8 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 	n.trees = newTrees(n.store, n.lib.sizeOf)
 	n.pool, n.meter = &exchange.Pool{}, &exchange.Meter{}
 	n.peers = newPeerRates(n.meter)
+	n.remotes = newRemotes(n.connect, remoteIdle)
+	n.journal = newJournal(n)
 	ups := newUploads(n.lib, n.transfers)
 	n.server, err = exchange.NewServer(exchange.ServerConfig{Rights: n.lib, Content: n.trees, Events: ups.events(), Pool: n.pool,
 		Meter: n.meter, Log: n.log.With("part", "exchange"), Now: n.now})
@@ -223,6 +228,9 @@ func (n *Node) Run(ctx context.Context) error {
 	g.Go(func() error { return n.web.Run(ctx) }) // it listens since New: who dials now is answered
 	close(n.ready)
 	g.Go(func() error { n.tick(ctx); return nil })
+	if n.cfg.Mode == ModeUp {
+		g.Go(func() error { n.journal.resume(ctx); return nil })
+	}
 	if n.cfg.MDNS {
 		g.Go(func() error { n.finder.run(ctx); return nil })
 	}
@@ -240,7 +248,9 @@ func (n *Node) Run(ctx context.Context) error {
 	if errors.Is(err, context.Canceled) {
 		err = nil
 	}
-	return explained(err)
+	err = explained(err)
+	n.note("run", err)
+	return err
 }
 
 // close ends the parts in the reverse of the order in which they need each other: strangers first (no new work from
@@ -252,6 +262,9 @@ func (n *Node) close() {
 		if err := n.web.Close(); !errors.Is(err, net.ErrClosed) { // Run has closed what it served
 			n.warn("close web server", err)
 		}
+	}
+	if n.remotes != nil {
+		n.remotes.close()
 	}
 	if n.host != nil {
 		n.host.RemoveStreamHandler(exchange.Protocol)

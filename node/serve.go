@@ -68,7 +68,7 @@ func (u *uploads) progress(s exchange.SessionInfo) {
 
 func (u *uploads) done(s exchange.SessionInfo) error {
 	u.progress(s)
-	return u.lib.downloaded(s.Ref)
+	return u.lib.downloaded(s.Ref, downloadID{})
 }
 
 func (u *uploads) ended(s exchange.SessionInfo, err error) {

@@ -18,6 +18,7 @@ const (
 	prefFile   = "f/"
 	prefPath   = "p/"
 	prefEntry  = "e/"
+	prefNote   = "n/"
 	prefFiller = "z/"
 
 	formatVersion = 1
@@ -89,6 +90,7 @@ func decodeRef(key, val []byte) (d digest, r ref, err error) {
 
 func fileKey(id uint64) []byte  { return binary.BigEndian.AppendUint64([]byte(prefFile), id) }
 func entryKey(id string) []byte { return append([]byte(prefEntry), id...) }
+func noteKey(id string) []byte  { return append([]byte(prefNote), id...) }
 
 // pathKey hides the path: whoever reads the disk cannot test for a path without the index key.
 func (k *Keys) pathKey(path string) []byte {

@@ -130,6 +130,12 @@ type Content struct {
 	ModTime time.Time // zero when unknown
 }
 
+// Limiter may be implemented by the reader of a Content: what lies at end or beyond is not going to be read before
+// the next Limit, so that fetching ahead stops there. -1: no limit.
+type Limiter interface {
+	Limit(end int64)
+}
+
 // Listing is what a reference names: a directory's entries, or the one file itself.
 type Listing struct {
 	CID     string     `json:"cid"`

@@ -150,6 +150,8 @@ func TestEveryOperation(t *testing.T) {
 	check("list", l, err, api.Listing{CID: fakepeer.CID, Kind: "directory", Entries: []api.DirEntry{}})
 	link, err := b.DownloadLink(ctx, api.LinkRequest{Ref: "e1"})
 	check("link", strings.HasPrefix(link.URL, "/v1/downloads/"), err, true)
+	opened, err := b.OpenInPlace(ctx, api.OpenRequest{Ref: "e1"})
+	check("open", strings.HasPrefix(opened.URL, "/v1/opened/"), err, true)
 	trs, err := b.Transfers(ctx)
 	check("transfers", len(trs), err, 1)
 	tr, err := b.Transfer(ctx, "x1")

@@ -213,6 +213,11 @@ func (c *Client) DownloadLink(ctx context.Context, r api.LinkRequest) (api.Link,
 	return call[api.Link](ctx, c, post, "/v1/download-links", nil, r)
 }
 
+// OpenInPlace opens an object, here or by ticket, and returns a URL path that reads it in ranges.
+func (c *Client) OpenInPlace(ctx context.Context, r api.OpenRequest) (api.Opened, error) {
+	return call[api.Opened](ctx, c, post, "/v1/open", nil, r)
+}
+
 func (c *Client) Transfers(ctx context.Context) ([]api.Transfer, error) {
 	return call[[]api.Transfer](ctx, c, get, "/v1/transfers", nil, nil)
 }

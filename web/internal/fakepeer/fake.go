@@ -17,6 +17,8 @@ import (
 // Peer is the fake. Set its fields before it serves; methods are safe for concurrent use.
 type Peer struct {
 	File      []byte                                                 // what content "cid" holds
+	Name      string                                                 // of that content; "": an awkward one
+	Kind      string                                                 // what List says that it is; "": a directory
 	FailAt    int64                                                  // reading at or after this offset fails; 0: never
 	Code      func() api.LoginCode                                   // makes login codes
 	Work      func(context.Context, api.Sink) error                  // what long work does; nil: one progress and a warning
@@ -193,10 +195,17 @@ func (p *Peer) Open(_ context.Context, ref, path string) (api.Content, error) {
 	if ref != "e1" && ref != CID || path != "" {
 		return api.Content{}, notFound("object " + ref)
 	}
-	return api.Content{ReadSeekCloser: &reader{bytes.NewReader(p.File), p.FailAt}, Name: "naïve \"a\"\r\n.txt", CID: CID, Size: int64(len(p.File))}, nil
+	name := p.Name
+	if name == "" {
+		name = "naïve \"a\"\r\n.txt"
+	}
+	return api.Content{ReadSeekCloser: &reader{bytes.NewReader(p.File), p.FailAt}, Name: name, CID: CID, Size: int64(len(p.File))}, nil
 }
 func (p *Peer) List(context.Context, string, string) (api.Listing, error) {
-	return api.Listing{CID: CID, Kind: "directory"}, nil
+	if p.Kind == "" {
+		return api.Listing{CID: CID, Kind: "directory"}, nil
+	}
+	return api.Listing{CID: CID, Kind: p.Kind, Size: int64(len(p.File))}, nil
 }
 func (p *Peer) Transfers(context.Context) ([]api.Transfer, error) {
 	t, err := p.Transfer(context.Background(), "x1")

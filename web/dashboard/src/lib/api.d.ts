@@ -398,6 +398,41 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/open": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Open an object for reading in place */
+        post: operations["open"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/opened/{token}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The bytes of what was opened, whole or in ranges */
+        get: operations["opened"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        /** Size and type of what was opened */
+        head: operations["opened-head"];
+        patch?: never;
+        trace?: never;
+    };
     "/v1/peers": {
         parameters: {
             query?: never;
@@ -985,6 +1020,31 @@ export interface components {
             expires: string;
             secret: string;
         };
+        OpenRequest: {
+            /** @description A file or directory below it */
+            path?: string;
+            /** @description A ticket, a CID or an entry */
+            ref: string;
+        };
+        Opened: {
+            cid: string;
+            entries: components["schemas"]["DirEntry"][];
+            /**
+             * Format: date-time
+             * @description When it ends unless it is used; each use gives it ten minutes more
+             */
+            expires: string;
+            /** @enum {string} */
+            kind: "file" | "directory" | "symlink";
+            /** @description Of a file */
+            name?: string;
+            /** Format: int64 */
+            size: number;
+            /** @description Media type of a file that a browser can play or show, without which URL answers with an attachment */
+            type?: string;
+            /** @description Of the file, for this session only; it takes ranges and holds no secret. Of a directory: add ?path= with a file in it */
+            url: string;
+        };
         PeerInfo: {
             address: string;
             /** @enum {string} */
@@ -1422,6 +1482,8 @@ export type Listing = components['schemas']['Listing'];
 export type LoginCode = components['schemas']['LoginCode'];
 export type LoginRequest = components['schemas']['LoginRequest'];
 export type LoginResult = components['schemas']['LoginResult'];
+export type OpenRequest = components['schemas']['OpenRequest'];
+export type Opened = components['schemas']['Opened'];
 export type PeerInfo = components['schemas']['PeerInfo'];
 export type PeerLimit = components['schemas']['PeerLimit'];
 export type Pieces = components['schemas']['Pieces'];
@@ -2279,6 +2341,113 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    open: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OpenRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Opened"];
+                };
+            };
+            /** @description Failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    opened: {
+        parameters: {
+            query?: {
+                /** @description A file below it */
+                path?: string;
+            };
+            header?: {
+                /** @description As in RFC 9110; at most 16 ranges */
+                Range?: string;
+            };
+            path: {
+                token: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The file, with its media type if a browser can play or show it; 206 for ranges */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
+            /** @description Failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "opened-head": {
+        parameters: {
+            query?: {
+                /** @description A file below it */
+                path?: string;
+            };
+            header?: {
+                /** @description As in RFC 9110; at most 16 ranges */
+                Range?: string;
+            };
+            path: {
+                token: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The file, with its media type if a browser can play or show it; 206 for ranges */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
             };
             /** @description Failure */
             default: {
