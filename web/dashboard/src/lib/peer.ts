@@ -5,6 +5,7 @@ import type {
   Limits,
   Link,
   Listing,
+  Opened,
   PeerInfo,
   Pieces,
   RateHistory,
@@ -53,6 +54,14 @@ export const revoke = (ticketID: string): Promise<Ticket[]> => call('DELETE', `/
 
 export const qr = async (ticketID: string, signal?: AbortSignal): Promise<string> =>
   (await request('GET', `/v1/tickets/${part(ticketID)}/qr.svg`, { signal })).text()
+
+/** Opens a file so that the page can show it where it is, or lists a directory. ref may be a ticket. */
+export const open = (ref: string, path: string, signal?: AbortSignal): Promise<Opened> =>
+  call('POST', '/v1/open', { body: path === '' ? { ref } : { ref, path }, signal })
+
+/** The beginning of an opened text. */
+export const beginning = async (url: string, bytes: number, signal?: AbortSignal): Promise<string> =>
+  (await request('GET', url, { headers: { Range: `bytes=0-${bytes - 1}` }, signal })).text()
 
 export const limits = (signal?: AbortSignal): Promise<Limits> => call('GET', '/v1/limits', { signal })
 export const setLimits = (w: Wanted): Promise<Limits> => call('PUT', '/v1/limits', { body: w })
