@@ -115,7 +115,8 @@ func rulesOf(l api.Limits) (api.Limits, shape.Rules, error) {
 	for _, p := range l.Peers {
 		id, err := peer.Decode(p.PeerID)
 		if err != nil {
-			return bad(fmt.Errorf("%.80q is not the id of a peer", p.PeerID))
+			return api.Limits{}, shape.Rules{}, api.Errorf(api.CodeUsage, "%.80q is not the id of a peer", p.PeerID).
+				WithHint("`cairn peers --json` has the ids of connected peers in full")
 		}
 		if _, twice := r.Peers[id]; twice {
 			return bad(fmt.Errorf("peer %s is limited twice", id))
@@ -154,6 +155,9 @@ func (l *limits) show(now time.Time) api.Limits {
 	out.Problem = l.problem
 	e := l.shape.Effective(now)
 	out.Effective = api.EffectiveLimits{Up: e.Up, Down: e.Down, Reason: e.Reason}
+	if l.problem != "" {
+		out.Effective.Reason = "what was set can not be read"
+	}
 	return out
 }
 
