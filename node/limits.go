@@ -57,9 +57,10 @@ func newLimits(dir string, s *shape.Shaper, log *slog.Logger) *limits {
 func (l *limits) load() {
 	kept, rules, err := readLimits(l.path)
 	if err != nil {
-		problem := fmt.Sprintf("%s: %s; bandwidth is not limited", l.path, explain(err).Message)
+		// Without the whole path, which a browser is not told.
+		problem := fmt.Sprintf("%s in the data directory: %s; bandwidth is not limited", filepath.Base(l.path), explain(err).Message)
 		if problem != l.problem {
-			l.log.Warn("the limits that were kept do not hold", "err", problem)
+			l.log.Warn("the limits that were kept do not hold", "path", l.path, "err", problem)
 		}
 		l.problem = problem
 		return

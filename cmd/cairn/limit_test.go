@@ -104,11 +104,11 @@ func TestLimitsLeaveTheRest(t *testing.T) {
 // TestLimitProblem: limits that do not hold are shown and are a failure.
 func TestLimitProblem(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := &world{limits: api.Limits{Problem: "/home/limits.json: the file is damaged; bandwidth is not limited"}}
+		w := &world{limits: api.Limits{Problem: "limits.json in the data directory: the file is damaged; bandwidth is not limited"}}
 		ctx, e, out, errOut := w.process(false)
 		e.started = true
 		code := e.report(runLimit(ctx, e, limitOptions{}))
-		if code != 1 || !strings.Contains(out.String(), "all peers  none  none") || !strings.Contains(errOut.String(), "limits.json: the file is damaged") {
+		if code != 1 || !strings.Contains(out.String(), "all peers  none  none") || !strings.Contains(errOut.String(), "limits.json in the data directory: the file is damaged") {
 			t.Errorf("exit %d: %s%s", code, out, errOut)
 		}
 	})
