@@ -57,9 +57,10 @@ func newLimits(dir string, s *shape.Shaper, log *slog.Logger) *limits {
 func (l *limits) load() {
 	kept, rules, err := readLimits(l.path)
 	if err != nil {
-		problem := fmt.Sprintf("%s: %s; bandwidth is not limited", l.path, explain(err).Message)
+		// Without the whole path, which a browser is not told.
+		problem := fmt.Sprintf("%s in the data directory: %s; bandwidth is not limited", filepath.Base(l.path), explain(err).Message)
 		if problem != l.problem {
-			l.log.Warn("the limits that were kept do not hold", "err", problem)
+			l.log.Warn("the limits that were kept do not hold", "path", l.path, "err", problem)
 		}
 		l.problem = problem
 		return
@@ -115,7 +116,8 @@ func rulesOf(l api.Limits) (api.Limits, shape.Rules, error) {
 	for _, p := range l.Peers {
 		id, err := peer.Decode(p.PeerID)
 		if err != nil {
-			return bad(fmt.Errorf("%.80q is not the id of a peer", p.PeerID))
+			return api.Limits{}, shape.Rules{}, api.Errorf(api.CodeUsage, "%.80q is not the id of a peer", p.PeerID).
+				WithHint("`cairn peers --json` has the ids of connected peers in full")
 		}
 		if _, twice := r.Peers[id]; twice {
 			return bad(fmt.Errorf("peer %s is limited twice", id))
@@ -154,6 +156,9 @@ func (l *limits) show(now time.Time) api.Limits {
 	out.Problem = l.problem
 	e := l.shape.Effective(now)
 	out.Effective = api.EffectiveLimits{Up: e.Up, Down: e.Down, Reason: e.Reason}
+	if l.problem != "" {
+		out.Effective.Reason = "what was set can not be read"
+	}
 	return out
 }
 

@@ -103,7 +103,7 @@ func TestDamagedLimits(t *testing.T) {
 		s := shape.New(time.Now)
 		l := newLimits(filepath.Dir(path), s, slog.New(slog.DiscardHandler))
 		got := l.get(time.Now())
-		if !strings.Contains(got.Problem, path) || !strings.Contains(got.Problem, why) || s.Limited("a") {
+		if !strings.Contains(got.Problem, "limits.json in the data directory") || strings.Contains(got.Problem, filepath.Dir(path)) || !strings.Contains(got.Problem, why) || s.Limited("a") {
 			t.Errorf("%.40q: %+v", text, got)
 		}
 		if _, err := l.set(api.Limits{Up: 2048}, time.Now()); code(t, err) != api.CodeConflict {
@@ -131,7 +131,7 @@ func TestUnreadableLimits(t *testing.T) {
 		t.Fatal(err)
 	}
 	n, _ := start(t, home)
-	if got, err := n.Limits(t.Context()); err != nil || !strings.Contains(got.Problem, "limits.json: is a directory") {
+	if got, err := n.Limits(t.Context()); err != nil || !strings.Contains(got.Problem, "limits.json in the data directory: is a directory") {
 		t.Errorf("%+v, %v", got, err)
 	}
 	if _, err := n.SetLimits(t.Context(), api.Limits{}); code(t, err) != api.CodeConflict {
