@@ -350,6 +350,9 @@ func (f *remoteFile) Read(b []byte) (int, error) {
 	if f.pos >= f.size {
 		return 0, io.EOF
 	}
+	if f.end >= 0 && f.pos >= f.end { // whoever set it reads on after all
+		f.Limit(-1)
+	}
 	for attempt := 0; ; attempt++ {
 		n, err := f.read(b)
 		f.pos += int64(n)

@@ -26,8 +26,9 @@ type Peer struct {
 	Updates   chan api.ShareUpdate                                   // what Watch yields, until it is closed
 	Changes   chan api.Event                                         // what Events yields
 
-	mu    sync.Mutex
-	calls []any
+	mu     sync.Mutex
+	calls  []any
+	limits []int64
 }
 
 // CID of the one file.
@@ -40,6 +41,15 @@ func (p *Peer) Calls() []any {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return append([]any(nil), p.calls...)
+}
+
+// Limits returns where reading was told to end since the last call.
+func (p *Peer) Limits() []int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l := p.limits
+	p.limits = nil
+	return l
 }
 
 func (p *Peer) note(v any) {
@@ -176,6 +186,14 @@ func (p *Peer) Get(ctx context.Context, r api.GetRequest, s api.Sink) (api.GetRe
 type reader struct {
 	*bytes.Reader
 	failAt int64
+	peer   *Peer
+}
+
+// Limit implements api.Limiter.
+func (r *reader) Limit(end int64) {
+	r.peer.mu.Lock()
+	defer r.peer.mu.Unlock()
+	r.peer.limits = append(r.peer.limits, end)
 }
 
 func (r *reader) Read(b []byte) (int, error) {
@@ -198,7 +216,7 @@ func (p *Peer) Open(_ context.Context, ref, path string) (api.Content, error) {
 	if name == "" {
 		name = "naïve \"a\"\r\n.txt"
 	}
-	return api.Content{ReadSeekCloser: &reader{bytes.NewReader(p.File), p.FailAt}, Name: name, CID: CID, Size: int64(len(p.File))}, nil
+	return api.Content{ReadSeekCloser: &reader{bytes.NewReader(p.File), p.FailAt, p}, Name: name, CID: CID, Size: int64(len(p.File))}, nil
 }
 func (p *Peer) List(context.Context, string, string) (api.Listing, error) {
 	if p.Kind == "" {
