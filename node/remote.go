@@ -18,8 +18,8 @@ import (
 )
 
 const (
-	keptRemotes = 8           // objects of other peers that stay open without a user
-	keptCursors = 2           // sessions without a user that one of them keeps: a player reads in two places
+	keptRemotes = 8           // objects of other peers that stay open without a user, each with one session
+	keptCursors = 2           // sessions without a user of an object in use: a player reads in two places
 	remoteIdle  = time.Minute // how long they stay
 )
 
@@ -150,21 +150,27 @@ func (r *remote) walk() {
 // release gives an object back.
 func (rs *remotes) release(r *remote) {
 	rs.mu.Lock()
-	defer rs.mu.Unlock()
+	old := rs.leave(r)
+	rs.mu.Unlock()
+	shut(old)
+}
+
+// leave returns what is to be closed. mu is held.
+func (rs *remotes) leave(r *remote) []*cursor {
 	r.users--
 	if r.users > 0 || r.closed {
-		return
+		return nil
 	}
 	r.used = time.Now()
 	select {
 	case <-r.ready:
 		if r.err == nil {
 			r.timer = time.AfterFunc(rs.idle, func() { rs.expire(r) })
-			return
+			return r.trim(1) // a peer takes only so many sessions of another
 		}
 	default:
 	}
-	rs.forget(r) // there is no tree, or nobody waits for it any more: the next one tries again
+	return rs.forget(r) // there is no tree, or nobody waits for it any more: the next one tries again
 }
 
 // expire closes what nobody used for a while.
@@ -288,20 +294,21 @@ func (r *remote) pick(item int) *cursor {
 // put gives a cursor back for the next one.
 func (r *remote) put(c *cursor) {
 	r.rs.mu.Lock()
-	var old *cursor
-	switch {
-	case r.closed:
-		old = c
-	case len(r.spare) >= keptCursors:
-		old = r.spare[0]
-		r.spare = append(slices.Delete(r.spare, 0, 1), c)
-	default:
-		r.spare = append(r.spare, c)
+	r.spare = append(r.spare, c)
+	old := r.trim(keptCursors)
+	if r.closed {
+		old = append(old, r.trim(0)...)
 	}
 	r.rs.mu.Unlock()
-	if old != nil {
-		old.close()
-	}
+	shut(old)
+}
+
+// trim takes out all but the last cursors. rs.mu is held.
+func (r *remote) trim(most int) []*cursor {
+	n := max(len(r.spare)-most, 0)
+	old := slices.Clone(r.spare[:n])
+	r.spare = slices.Delete(r.spare, 0, n)
+	return old
 }
 
 // remoteFile reads one file of a remote object. When its session is lost in the middle it makes another and goes on.
@@ -349,6 +356,9 @@ func (f *remoteFile) Seek(offset int64, whence int) (int64, error) {
 func (f *remoteFile) Read(b []byte) (int, error) {
 	if f.pos >= f.size {
 		return 0, io.EOF
+	}
+	if f.end >= 0 && f.pos >= f.end { // whoever set it reads on after all
+		f.Limit(-1)
 	}
 	for attempt := 0; ; attempt++ {
 		n, err := f.read(b)

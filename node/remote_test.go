@@ -156,6 +156,39 @@ func TestRemoteSessionLost(t *testing.T) {
 	}
 }
 
+// TestTwoReaders: two at a time have a session each, and one of them stays.
+func TestTwoReaders(t *testing.T) {
+	a, b, content, ticket := film(t, 8<<20)
+	var open []api.Content
+	for i := range 2 {
+		c, err := b.Open(t.Context(), ticket, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := make([]byte, 100)
+		if _, err := c.Seek(int64(i)<<20, io.SeekStart); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(c, got); err != nil || !bytes.Equal(got, content[i<<20:i<<20+100]) {
+			t.Errorf("reader %d: %v", i, err)
+		}
+		open = append(open, c)
+	}
+	if n := a.server.Stats().Accepted; n != 2 {
+		t.Errorf("%d sessions", n)
+	}
+	for _, c := range open {
+		c.Close()
+	}
+	b.remotes.mu.Lock()
+	defer b.remotes.mu.Unlock()
+	for _, r := range b.remotes.open {
+		if r.users != 0 || len(r.spare) != 1 {
+			t.Errorf("%d users and %d sessions are left", r.users, len(r.spare))
+		}
+	}
+}
+
 // TestRemotesEnd: what nobody uses goes away, the oldest of too many at once, the rest with time or the peer.
 func TestRemotesEnd(t *testing.T) {
 	a, b, _, _ := film(t, 1<<20)

@@ -32,8 +32,10 @@ A ticket may be given as text, as @FILE, or as - for stdin; spaces and line brea
 forgiven. Text on the command line can be read by other users of the machine.
 
 The file appears under its name only when it is complete. After an interruption of any kind
-run the same command again: it goes on where it stopped. Content that this machine has
-already, named by CID or by the ID of a library entry, is copied without a ticket.
+run the same command again: it goes on where it stopped. What was under way in a peer that
+stays (cairn up) when it ended is gone on with when it starts again. Content that this
+machine has already, named by CID or by the ID of a library entry, is copied without a
+ticket.
 
 With --json each line is an event: "progress", "warning", and at the end "result" with
 path, cid, size, fetched and resumed bytes and ms.`,

@@ -29,6 +29,7 @@ type Peer struct {
 	mu     sync.Mutex
 	calls  []any
 	limits api.Limits
+	ends   []int64
 }
 
 // CID of the one file.
@@ -41,6 +42,15 @@ func (p *Peer) Calls() []any {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return append([]any(nil), p.calls...)
+}
+
+// Ends returns where reading was told to end since the last call.
+func (p *Peer) Ends() []int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l := p.ends
+	p.ends = nil
+	return l
 }
 
 func (p *Peer) note(v any) {
@@ -177,6 +187,14 @@ func (p *Peer) Get(ctx context.Context, r api.GetRequest, s api.Sink) (api.GetRe
 type reader struct {
 	*bytes.Reader
 	failAt int64
+	peer   *Peer
+}
+
+// Limit implements api.Limiter.
+func (r *reader) Limit(end int64) {
+	r.peer.mu.Lock()
+	defer r.peer.mu.Unlock()
+	r.peer.ends = append(r.peer.ends, end)
 }
 
 func (r *reader) Read(b []byte) (int, error) {
@@ -199,7 +217,7 @@ func (p *Peer) Open(_ context.Context, ref, path string) (api.Content, error) {
 	if name == "" {
 		name = "naïve \"a\"\r\n.txt"
 	}
-	return api.Content{ReadSeekCloser: &reader{bytes.NewReader(p.File), p.FailAt}, Name: name, CID: CID, Size: int64(len(p.File))}, nil
+	return api.Content{ReadSeekCloser: &reader{bytes.NewReader(p.File), p.FailAt, p}, Name: name, CID: CID, Size: int64(len(p.File))}, nil
 }
 func (p *Peer) List(context.Context, string, string) (api.Listing, error) {
 	if p.Kind == "" {
