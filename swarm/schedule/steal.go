@@ -47,11 +47,7 @@ func (s *Scheduler) help(x *source, width int, alone func(i int) bool) (Span, bo
 		}
 	}
 	if hi := back[most]; hi > 0 && left[most] > enough {
-		lo := hi - 1
-		for lo > (hi-1)/width*width && s.free.has(lo-1) && alone(lo-1) && x.gives(lo-1) {
-			lo--
-		}
-		return Span{lo, hi}, true
+		return s.backTo(x, hi-1, alone), true
 	}
 	if late < 0 {
 		return Span{}, false
@@ -67,27 +63,35 @@ func (s *Scheduler) help(x *source, width int, alone func(i int) bool) (Span, bo
 // backlog picks, for a complete source that is idle, what downloaders have, if they need long for all they can give
 // and it would be a real help.
 func (s *Scheduler) backlog(x *source) (Span, bool) {
-	if x.outN > 0 {
-		return Span{}, false
-	}
 	var rates float64
-	var bytes int64
+	left := int64(s.freeN) * s.mean()
 	for _, y := range s.sources {
-		if y != nil && y.partial && !y.stalled {
-			rates += y.speed(s.mean(), s.now)
-			bytes += y.outB
-			if y.rate == 0 && s.now.Sub(y.since).Seconds() < sparing {
-				return Span{}, false // not known yet
-			}
+		if y == nil || !y.partial || y.stalled || y.haveN == 0 {
+			continue
 		}
+		if y.rate == 0 && s.now.Sub(y.since).Seconds() < sparing {
+			return Span{}, false // not known yet
+		}
+		rates += y.speed(s.mean(), s.now)
+		left += y.outB
 	}
 	last := -1
 	scanDown(0, s.c.Leaves, s.open(x), func(i int) bool { last = i; return false })
-	bytes += int64(s.freeN) * s.mean()
-	if last < 0 || float64(bytes) < sparing*rates || x.rate > 0 && x.rate < rates/2 {
+	if last < 0 || float64(left) < sparing*rates || x.rate > 0 && x.rate < rates/2 {
 		return Span{}, false
 	}
-	return Span{last, last + 1}, true
+	return s.backTo(x, last, always), true
+}
+
+// backTo makes a range that ends with leaf i and is within its stripe, of leaves that are free, that x gives and that ok
+// allows.
+func (s *Scheduler) backTo(x *source, i int, ok func(i int) bool) Span {
+	width := s.stripe()
+	lo := i
+	for lo > i/width*width && s.free.has(lo-1) && x.gives(lo-1) && ok(lo-1) {
+		lo--
+	}
+	return Span{lo, i + 1}
 }
 
 // relieve gives x, for which nothing is free, up to so many bytes of the work of a source that needs longer.

@@ -205,3 +205,26 @@ func TestUnequalRoom(t *testing.T) {
 		t.Error("the slow or the late one took too long")
 	}
 }
+
+// A downloader that says it has everything, and brings next to nothing of it, does not keep the source from being asked.
+func TestLiar(t *testing.T) {
+	for _, rate := range []float64{1, 100e3} {
+		n := newNetwork(t, 512, 1<<20)
+		source, liar, x := n.add(100*mb, 100*mb, true), n.add(rate, rate, false), n.add(100*mb, 100*mb, false)
+		for i := range n.leaves {
+			liar.has.add(i)
+		}
+		liar.done = 1e-9
+		n.after(0, func() {
+			x.begin()
+			x.connect(source, 0)
+			x.connect(liar, 0)
+		})
+		got := n.outcome(1e5)
+		ideal := 512 * float64(1<<20) / (100 * mb)
+		t.Logf("%v bytes/s: %.2f s, ideal %.2f s", rate, got.slowest, ideal)
+		if got.slowest > ideal+5 {
+			t.Errorf("took %.2f s, must be %.2f s", got.slowest, ideal)
+		}
+	}
+}
