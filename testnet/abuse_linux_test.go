@@ -123,6 +123,8 @@ func TestBadSources(t *testing.T) {
 	}
 	if n := dials.Load(); n > 64 {
 		t.Errorf("%d dials to somebody who was named by a source", n)
+	} else if n == 0 {
+		t.Error("nobody who was named was dialled, so the rest shows nothing")
 	}
 	if _, err := in.Line(limit(t, time.Second), func(l string) bool { return strings.Contains(l, `"introduced"`) }); err != nil {
 		t.Error("the downloader never asked to be introduced, so that was not tested:", err)

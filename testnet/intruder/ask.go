@@ -14,7 +14,7 @@ import (
 	manet "github.com/multiformats/go-multiaddr/net"
 )
 
-// Hellos are what a client may not say before its proof, Demands what it may not say after it.
+// Hellos are what a client may not say before its proof.
 var Hellos = map[string]func(*intruder) []byte{
 	"leaves first":   func(*intruder) []byte { return control(fGetLeaves, 0, 1) },
 	"proof first":    func(*intruder) []byte { return control(fProof, make([]byte, 32)) },
@@ -23,14 +23,14 @@ var Hellos = map[string]func(*intruder) []byte{
 	"length 2 GiB":   func(*intruder) []byte { return append(head(fHello, 2<<30), make([]byte, 1<<20)...) },
 	"length 2^63":    func(*intruder) []byte { return append(head(fHello, 1<<63), make([]byte, 1<<20)...) },
 	"endless number": func(*intruder) []byte { return append([]byte{fHello}, slices.Repeat([]byte{0xff}, 100)...) },
-	"two Hellos": func(in *intruder) []byte {
+	"two hellos": func(in *intruder) []byte {
 		id := in.ticket.Key().ID()
 		b := control(fHello, 1, id[:], make([]byte, 32))
 		return append(b, b...)
 	},
 }
 
-// Demands are described with Hellos.
+// Demands are what a client may not say after its proof.
 var Demands = map[string]func(*intruder) []byte{
 	"leaves behind the end": func(in *intruder) []byte { return control(fGetLeaves, len(in.leaves), 1) },
 	"all leaves there are":  func(*intruder) []byte { return control(fGetLeaves, 1, uint64(1<<64-1)) },

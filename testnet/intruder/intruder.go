@@ -274,8 +274,8 @@ func (l *line) enter() error {
 	return err
 }
 
-// admit answers a client's handshake as a server should.
-func (l *line) admit(partial bool) error {
+// admit answers a client's handshake as a server should, but for what the lie is about.
+func (l *line) admit(x Lie) error {
 	hello, err := l.expect(fHello)
 	if err != nil {
 		return err
@@ -290,11 +290,14 @@ func (l *line) admit(partial bool) error {
 	}
 	t := l.in.ticket
 	p := t.Key().Proof(ticket.Server, [32]byte(hello[3][0]), mine, l.st.Conn().RemotePeer(), l.st.Conn().LocalPeer(), t.Root)
-	accept := []any{p[:], uint64(t.Size), len(l.in.leaves)}
-	if partial {
-		accept = append(accept, 1)
+	leaves, partial := x.claims, 0
+	if leaves == 0 {
+		leaves = uint64(len(l.in.leaves))
 	}
-	_, err = l.st.Write(control(fAccept, accept...))
+	if x.partial {
+		partial = 1
+	}
+	_, err = l.st.Write(control(fAccept, p[:], uint64(t.Size), leaves, partial))
 	return err
 }
 

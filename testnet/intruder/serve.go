@@ -18,6 +18,7 @@ type Lie struct {
 	Breach bool // against the protocol: who is lied to must drop it. Else it may as well be slow, or poor
 
 	partial bool                       // it says that it holds only a part
+	claims  uint64                     // how many it says there are; 0: as many as there are
 	first   func(in *intruder) []byte  // sent before the first answer
 	leaf    func(l *line, i int) error // in the place of leaf i
 	swarm   func(l *line) error        // when the client wants to be introduced
@@ -69,6 +70,8 @@ var Lies = map[string]Lie{
 		return nil
 	}},
 	"silence": {leaf: func(*line, int) error { select {} }},
+
+	"2^60 leaves": {claims: 1 << 60, leaf: missing},
 
 	"bits of a whole one": {Breach: true, first: func(*intruder) []byte { return control(fHave, 0, []byte{1}) }},
 	"bits behind the end": {Breach: true, partial: true, first: func(in *intruder) []byte { return control(fHave, len(in.leaves)-1, []byte{3}) }},
@@ -153,7 +156,7 @@ func (in *intruder) serve() error {
 
 // serve answers until the client goes, which is always an error.
 func (x Lie) serve(l *line) error {
-	if err := l.admit(x.partial); err != nil {
+	if err := l.admit(x); err != nil {
 		return err
 	}
 	if x.first != nil {

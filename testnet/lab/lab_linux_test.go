@@ -227,7 +227,7 @@ func TestPathDelays(t *testing.T) {
 	}
 	from, to := datagrams(t, m[0], m[1])
 	best := time.Hour // of several, because the machine may be busy
-	for range 5 {
+	for range 8 {
 		began := time.Now()
 		if _, err := from.Write([]byte("there")); err != nil {
 			t.Fatal(err)
@@ -245,7 +245,7 @@ func TestPathDelays(t *testing.T) {
 		}
 		best = min(best, time.Since(began))
 	}
-	if best < 100*time.Millisecond || best > 115*time.Millisecond {
+	if best < 100*time.Millisecond || best > 120*time.Millisecond {
 		t.Errorf("a round trip takes %v, want 100 ms", best)
 	}
 }
