@@ -20,7 +20,7 @@ import (
 const (
 	betterEvery = 5 * time.Second
 	maxSwitches = 3 // of one source in one get: a line that comes and goes must not make us dance
-	probeFor    = time.Second
+	answerFor   = time.Second
 )
 
 // way is what kind of connection an address makes, the best first. TCP moves bytes about four times as fast as QUIC
@@ -141,9 +141,7 @@ func (c *contact) improve(ctx context.Context, src *source) bool {
 // redialAt makes the next dial take one address alone: with others at hand libp2p would choose by its own order.
 func (c *contact) redialAt(a ma.Multiaddr, was way) {
 	h, p := c.s.n.host, c.ticket.Peer
-	if err := h.Network().ClosePeer(p); err != nil {
-		c.s.n.log.Debug("close connection", "part", "swarm", "peer", p, "err", err)
-	}
+	c.s.n.closePeer(p)
 	h.Peerstore().ClearAddrs(p)
 	h.Peerstore().AddAddrs(p, []ma.Multiaddr{a}, peerstore.TempAddrTTL)
 	c.only, c.moved = a, was
@@ -155,7 +153,7 @@ func answers(ctx context.Context, a ma.Multiaddr) bool {
 	if err != nil || !strings.HasPrefix(network, "tcp") {
 		return false
 	}
-	ctx, cancel := context.WithTimeout(ctx, probeFor)
+	ctx, cancel := context.WithTimeout(ctx, answerFor)
 	defer cancel()
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, network, host)
@@ -167,11 +165,11 @@ func answers(ctx context.Context, a ma.Multiaddr) bool {
 }
 
 // staleConns closes connections whose own address this machine has no more, so that both ends find each other anew
-// at once instead of waiting for time-outs. It returns the peers concerned.
-func (n *Node) staleConns() (gone []peer.ID) {
+// at once instead of waiting for time-outs.
+func (n *Node) staleConns() {
 	as, err := net.InterfaceAddrs()
 	if err != nil || len(as) == 0 {
-		return nil
+		return
 	}
 	have := map[string]bool{}
 	for _, a := range as {
@@ -185,10 +183,15 @@ func (n *Node) staleConns() (gone []peer.ID) {
 			continue
 		}
 		n.log.Info("address gone, closing connection", "part", "swarm", "peer", c.RemotePeer(), "address", c.LocalMultiaddr())
-		gone = append(gone, c.RemotePeer())
 		if err := c.Close(); err != nil {
 			n.log.Debug("close connection", "part", "swarm", "err", err)
 		}
 	}
-	return gone
+}
+
+// closePeer closes the connections to a peer.
+func (n *Node) closePeer(p peer.ID) {
+	if err := n.host.Network().ClosePeer(p); err != nil {
+		n.log.Debug("close connection", "part", "swarm", "peer", p, "err", err)
+	}
 }

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"cairn/swarm/exchange"
@@ -141,10 +142,21 @@ func (c *contact) hopeless(err error, since time.Duration) bool {
 	return len(c.s.all) == 0
 }
 
+// How a connection is found to be dead long before TCP would say so.
+const (
+	lookEach   = time.Second
+	quietFor   = 3 * time.Second // without a byte although something was asked for
+	probeFor   = 4 * time.Second // for another session on the same connection to be proved
+	probePause = 10 * time.Second
+)
+
 // attend watches a session until it is over, and ends it in good order when a better connection can be had.
 func (c *contact) attend(ctx context.Context, src *source) error {
-	look := time.NewTicker(betterEvery)
+	n, p := c.s.n, c.ticket.Peer
+	look := time.NewTicker(lookEach)
 	defer look.Stop()
+	var bytes int64
+	moved, probed, better := n.now(), time.Time{}, n.now()
 	for {
 		select {
 		case <-src.over:
@@ -152,10 +164,35 @@ func (c *contact) attend(ctx context.Context, src *source) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-look.C:
-			if c.switches < maxSwitches && c.improve(ctx, src) {
+		}
+		now := n.now()
+		if t := n.meter.Peer(p); t.Up+t.Down != bytes || !src.owes() {
+			bytes, moved = t.Up+t.Down, now
+		}
+		switch {
+		case now.Sub(moved) > quietFor && now.Sub(probed) > probePause:
+			if probed = now; !c.alive(ctx) && ctx.Err() == nil {
+				n.log.Info("connection is dead, closing it", "part", "swarm", "peer", p)
+				n.closePeer(p)
+			}
+		case now.Sub(better) > betterEvery && c.switches < maxSwitches:
+			better = now
+			if c.improve(ctx, src) {
 				c.switches++
 				return nil
 			}
 		}
 	}
+}
+
+// alive tells whether the connection still carries anything: another session over it can be proved.
+func (c *contact) alive(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, probeFor)
+	defer cancel()
+	sess, err := exchange.Dial(ctx, c.s.n.host, c.ticket, exchange.ClientConfig{Handshake: probeFor})
+	if err != nil {
+		return !transient(err) && ctx.Err() == nil || errors.Is(err, exchange.ErrBusy)
+	}
+	sess.Close()
+	return true
 }

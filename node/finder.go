@@ -2,10 +2,14 @@ package node
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"maps"
+	"slices"
 	"sync"
 	"time"
+
+	"cairn/swarm/transport"
 
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -34,18 +38,32 @@ func newFinder(h host.Host, log *slog.Logger) *finder {
 	return &finder{host: h, log: log, known: map[peer.ID][]ma.Multiaddr{}, wake: make(chan struct{})}
 }
 
-// run announces this peer and listens for others until ctx ends. A machine without multicast is no error.
+// readdress is how often the host's addresses are compared with those that were announced.
+const readdress = time.Second
+
+// run announces this peer and listens for others until ctx ends. A machine without multicast is no error. The service
+// announces the addresses of its start for ever, so it is started anew when they change.
 func (f *finder) run(ctx context.Context) {
-	s := mdns.NewMdnsService(f.host, mdnsName, f)
-	if err := s.Start(); err != nil {
-		f.log.Debug("no mDNS here", "err", err)
-		return
-	}
-	<-ctx.Done()
-	if err := s.Close(); err != nil {
-		f.log.Debug("stop mDNS", "err", err)
+	for ctx.Err() == nil {
+		told := f.own()
+		s := mdns.NewMdnsService(f.host, mdnsName, f)
+		err := s.Start()
+		if err != nil {
+			f.log.Debug("no mDNS here", "err", err)
+		}
+		for pause(ctx, readdress) && f.own() == told {
+		}
+		if err != nil {
+			continue // there may be a network now
+		}
+		if err := s.Close(); err != nil {
+			f.log.Debug("stop mDNS", "err", err)
+		}
 	}
 }
+
+// own is where this peer can be reached, as one text.
+func (f *finder) own() string { return fmt.Sprint(transport.Dialable(f.host)) }
 
 // HandlePeerFound implements mdns.Notifee.
 func (f *finder) HandlePeerFound(ai peer.AddrInfo) {
@@ -72,15 +90,15 @@ func (f *finder) addrs(p peer.ID) []ma.Multiaddr {
 	return append([]ma.Multiaddr(nil), f.known[p]...)
 }
 
-// find waits up to d for a peer to name itself.
-func (f *finder) find(ctx context.Context, p peer.ID, d time.Duration) []ma.Multiaddr {
+// find waits up to d for a peer to name addresses other than those in known.
+func (f *finder) find(ctx context.Context, p peer.ID, known []ma.Multiaddr, d time.Duration) []ma.Multiaddr {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	for {
 		f.mu.Lock()
-		as, wake := append([]ma.Multiaddr(nil), f.known[p]...), f.wake
+		as, wake := slices.Clone(f.known[p]), f.wake
 		f.mu.Unlock()
-		if len(as) > 0 {
+		if slices.ContainsFunc(as, func(a ma.Multiaddr) bool { return !ma.Contains(known, a) }) {
 			return as
 		}
 		select {

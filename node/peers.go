@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -118,12 +119,12 @@ func listening(h host.Host) (out []string) {
 // for the peer to name new ones.
 func (n *Node) dial(ctx context.Context, t ticket.Ticket) (*exchange.Session, error) {
 	cfg := exchange.ClientConfig{Pool: n.pool, Meter: n.meter, Shape: n.shape, Log: n.log.With("part", "exchange")}
-	t.Addrs = append(n.finder.addrs(t.Peer), t.Addrs...)
+	t.Addrs = slices.Concat(n.finder.addrs(t.Peer), t.Addrs)
 	s, err := exchange.Dial(ctx, n.host, t, cfg)
 	if err == nil || !n.cfg.MDNS || !errors.Is(err, exchange.ErrUnreachable) {
 		return s, err
 	}
-	fresh := n.finder.find(ctx, t.Peer, lanWait)
+	fresh := n.finder.find(ctx, t.Peer, t.Addrs, lanWait)
 	if len(fresh) == 0 {
 		return nil, err
 	}

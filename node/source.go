@@ -109,6 +109,13 @@ func (s *source) answer(n int) {
 	}
 }
 
+// owes tells whether something was asked for that has not come.
+func (s *source) owes() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.asked > 0
+}
+
 // leaveAfter is how long leaves that are on their way may take before a connection is given up for a better one.
 const leaveAfter = 5 * time.Second
 
