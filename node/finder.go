@@ -12,6 +12,7 @@ import (
 	"cairn/swarm/transport"
 
 	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/discovery/mdns"
 	ma "github.com/multiformats/go-multiaddr"
@@ -46,7 +47,7 @@ const readdress = time.Second
 func (f *finder) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		told := f.own()
-		s := mdns.NewMdnsService(f.host, mdnsName, f)
+		s := mdns.NewMdnsService(current{f.host}, mdnsName, f)
 		err := s.Start()
 		if err != nil {
 			f.log.Debug("no mDNS here", "err", err)
@@ -64,6 +65,20 @@ func (f *finder) run(ctx context.Context) {
 
 // own is where this peer can be reached, as one text.
 func (f *finder) own() string { return fmt.Sprint(transport.Dialable(f.host)) }
+
+// current is a host whose interfaces are looked at each time they are asked for.
+type current struct{ host.Host }
+
+func (c current) Network() network.Network { return currentNetwork{c.Host.Network(), c.Host} }
+
+type currentNetwork struct {
+	network.Network
+	host host.Host
+}
+
+func (c currentNetwork) InterfaceListenAddresses() ([]ma.Multiaddr, error) {
+	return transport.Interfaces(c.host)
+}
 
 // HandlePeerFound implements mdns.Notifee.
 func (f *finder) HandlePeerFound(ai peer.AddrInfo) {
@@ -90,10 +105,8 @@ func (f *finder) addrs(p peer.ID) []ma.Multiaddr {
 	return append([]ma.Multiaddr(nil), f.known[p]...)
 }
 
-// find waits up to d for a peer to name addresses other than those in known.
-func (f *finder) find(ctx context.Context, p peer.ID, known []ma.Multiaddr, d time.Duration) []ma.Multiaddr {
-	t := time.NewTimer(d)
-	defer t.Stop()
+// find waits until a peer names addresses other than those in known; nil when ctx ends.
+func (f *finder) find(ctx context.Context, p peer.ID, known []ma.Multiaddr) []ma.Multiaddr {
 	for {
 		f.mu.Lock()
 		as, wake := slices.Clone(f.known[p]), f.wake
@@ -103,8 +116,6 @@ func (f *finder) find(ctx context.Context, p peer.ID, known []ma.Multiaddr, d ti
 		}
 		select {
 		case <-wake:
-		case <-t.C:
-			return nil
 		case <-ctx.Done():
 			return nil
 		}

@@ -19,19 +19,22 @@ import (
 type sources struct {
 	n       *Node
 	noSwarm bool
-	wait    time.Duration  // for a ticket's peer that went away
-	now     []fetch.Source // known at the start; nil where all have to be dialled
-	joining chan fetch.Source
-	id      [16]byte // of this download, so that a source does not count it twice
+	wait    time.Duration     // for a ticket's peer that went away
+	now     []fetch.Source    // known at the start; nil where all have to be dialled
+	joining chan fetch.Source // closed when the last contact is given up
+	id      [16]byte          // of this download, so that a source does not count it twice
 
 	ctx    context.Context // ends with the get
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 
+	giveUpHope context.CancelFunc // ends the search for more
+
 	mu       sync.Mutex
 	contacts map[peer.ID]*contact
 	all      []*source
 	open     bool                  // more contacts may be added
+	held     int                   // contacts whose goroutine runs, and the set-up
 	leaves   int                   // of the object; 0 until its tree is known
 	serving  bool                  // others can get from us what we have
 	failed   map[peer.ID]error     // why a ticket's peer could not be dialled
@@ -60,22 +63,29 @@ func (n *Node) sources(ctx context.Context, g goal, r api.GetRequest) (*sources,
 		return s, nil
 	}
 	s.ctx, s.cancel = context.WithCancel(ctx)
-	s.joining = make(chan fetch.Source)
-	s.open = true
+	hope, giveUp := context.WithCancel(s.ctx)
+	s.joining, s.giveUpHope = make(chan fetch.Source), giveUp
+	s.open, s.held = true, 1 // until all are there
 	for _, t := range g.tickets {
 		s.add(&contact{ticket: t, origin: fromTicket})
 	}
-	s.mu.Lock()
-	s.open = !s.noSwarm
-	s.mu.Unlock()
 	if !s.noSwarm && n.cfg.MDNS {
-		s.wg.Go(func() { s.lookAround(g) })
+		s.wg.Go(func() { s.lookAround(hope, g) })
 	}
-	go func() {
-		s.wg.Wait()
-		close(s.joining)
-	}()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.open = !s.noSwarm
+	s.release()
 	return s, nil
+}
+
+// release lets go of what keeps more sources possible. mu is held.
+func (s *sources) release() {
+	if s.held--; s.held == 0 {
+		s.open = false
+		close(s.joining) // nobody is left who could send on it
+		s.giveUpHope()
+	}
 }
 
 // add holds one more peer, unless it is held already or nothing more is wanted.
@@ -92,6 +102,7 @@ func (s *sources) add(c *contact) bool {
 	c.s, c.moved = s, noWay
 	s.contacts[p] = c
 	s.dialling++
+	s.held++
 	s.wg.Go(func() {
 		defer s.forget(c)
 		c.hold(s.ctx)
@@ -99,7 +110,8 @@ func (s *sources) add(c *contact) bool {
 	return true
 }
 
-// forget ends a contact. Another downloader may be introduced again; a ticket's peer is tried no more.
+// forget ends a contact. Another downloader may be introduced again; a ticket's peer is tried no more. With the last
+// contact all hope of another ends.
 func (s *sources) forget(c *contact) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -107,6 +119,7 @@ func (s *sources) forget(c *contact) {
 	if c.origin != fromTicket {
 		delete(s.contacts, c.ticket.Peer)
 	}
+	s.release()
 }
 
 // known hears that the object's tree is there.
@@ -156,14 +169,14 @@ func (s *sources) introduced(by *source, who []exchange.Introduction) {
 const lookEvery = 10 * time.Second
 
 // lookAround asks peers that mDNS found. Who does not know the ticket refuses, and learns nothing of it.
-func (s *sources) lookAround(g goal) {
-	for pause(s.ctx, time.Second) {
-		s.mu.Lock()
-		ready := s.serving
-		s.mu.Unlock()
-		if ready {
-			break
+func (s *sources) lookAround(ctx context.Context, g goal) {
+	for ready := false; !ready; {
+		if !pause(ctx, time.Second) {
+			return
 		}
+		s.mu.Lock()
+		ready = s.serving
+		s.mu.Unlock()
 	}
 	for {
 		asked := 0
@@ -183,7 +196,7 @@ func (s *sources) lookAround(g goal) {
 				s.mu.Unlock()
 			}
 		}
-		if !pause(s.ctx, lookEvery) {
+		if !pause(ctx, lookEvery) {
 			return
 		}
 	}
