@@ -79,16 +79,16 @@ func TestShaped(t *testing.T) {
 
 // TestWaitingForTheShaperIsNoStall: neither side takes the time that a limit costs for a stall.
 func TestWaitingForTheShaperIsNoStall(t *testing.T) {
-	const stall = 60 * time.Millisecond
-	longer := func(ctx context.Context) error {
-		if !pause(ctx, 2*stall) {
-			return context.Cause(ctx)
-		}
-		return nil
-	}
+	const stall = 300 * time.Millisecond
 	for name, side := range map[string]int{"server": 0, "client": 1} {
 		t.Run(name, func(t *testing.T) {
-			g := &gatekeeper{limited: true, wait: longer}
+			waits := 0
+			g := &gatekeeper{limited: true, wait: func(ctx context.Context) error {
+				if waits++; waits <= 2 && !pause(ctx, 2*stall) {
+					return context.Cause(ctx)
+				}
+				return nil
+			}}
 			w := newWorld(t, newObject(1, 0, 100000, 150000, 10), overTCP, func(c *ServerConfig) {
 				if c.Timeouts.Write = stall; side == 0 {
 					c.Shape = g
@@ -231,7 +231,7 @@ func slicesOf(n, size int) []int {
 // TestOwnTimeIsNoStall: what a limit or a handler takes of this side's time is not taken from the source's. The
 // source sends the second half of what it has only after that.
 func TestOwnTimeIsNoStall(t *testing.T) {
-	const stall = 200 * time.Millisecond
+	const stall = 300 * time.Millisecond
 	o := newObject(1, 0, 100000, 100000)
 	leaf := func(i int) []byte { return frame(kindLeaf, 100000, uint64(i), o.blocks[o.leaves[i]]) }
 	for name, tc := range map[string]struct{ first, second []byte }{
