@@ -121,7 +121,7 @@ func TestBadSources(t *testing.T) {
 	if n := loopback.Load(); n > 0 {
 		t.Errorf("%d dials to its own loopback", n)
 	}
-	if n := dials.Load(); n > 64 {
+	if n := dials.Load(); n > 2*64 { // two downloads, and a peer may introduce 64
 		t.Errorf("%d dials to somebody who was named by a source", n)
 	} else if n == 0 {
 		t.Error("nobody who was named was dialled, so the rest shows nothing")
