@@ -121,7 +121,7 @@ func TestBadSources(t *testing.T) {
 	if n := loopback.Load(); n > 0 {
 		t.Errorf("%d dials to its own loopback", n)
 	}
-	if n := dials.Load(); n > 64 {
+	if n := dials.Load(); n > 2*64 { // two downloads, and a peer may introduce 64
 		t.Errorf("%d dials to somebody who was named by a source", n)
 	} else if n == 0 {
 		t.Error("nobody who was named was dialled, so the rest shows nothing")
@@ -159,7 +159,7 @@ func getFromBad(t *testing.T, h Home, src string, tickets []string) got {
 	if held > most {
 		t.Errorf("it held %d MiB", held>>20)
 	}
-	if r.Took > 20*time.Second { // 4 s for the honest one alone
+	if r.Took > 12*time.Second { // 4 s for the honest one alone, 3 s until a silent one is given up
 		t.Errorf("it took %v", r.Took)
 	}
 	return g
