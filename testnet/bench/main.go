@@ -60,6 +60,13 @@ func groups(memory, disk string) []group {
 		{"memory", "Data on memory", memory, 5, pair},
 		{"disk", "Data on disk", disk, 3, pair},
 		{"swarm", "Several peers on loopback", memory, 5, []row{{"crowd", (*bench).crowd}, {"killed", (*bench).killed}}},
+		{"lab", "Machines with links of their own", memory, 5, []row{
+			{"room", onLinks(roomWork, roomBar, 9, 64<<20, room)},
+			{"unequal", onLinks(pairWork, pairBar, 3, 256<<20, unequal)},
+			{"unplugged", onLinks(plugWork, plugBar, 3, 128<<20, unplugged)},
+			{"loss-1", onLinks(lossWork(0.01), lossBar, 2, 4<<20, lossy(0.01))},
+			{"loss-5", onLinks(lossWork(0.05), lossBar, 2, 1<<20, lossy(0.05))},
+		}},
 		{"sparse", "A large object on disk", disk, 1, []row{{"object", (*bench).sparse}}},
 	}
 }
@@ -86,6 +93,9 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	if err := measureAll(ctx, groups(*memory, *disk), *only, *runs, *list); err != nil {
+		if ctx.Err() != nil { // then whatever was under way failed, which is of no interest
+			err = errors.New("interrupted")
+		}
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		stop()
 		os.Exit(1)

@@ -31,8 +31,9 @@ func (b *bench) home() testnet.Home {
 }
 
 // peer starts a peer on a new home; end removes both.
-func (b *bench) peer() (p *testnet.Peer, end func(), err error) {
-	h := b.home()
+func (b *bench) peer() (p *testnet.Peer, end func(), err error) { return b.upOn(b.home()) }
+
+func (b *bench) upOn(h testnet.Home) (p *testnet.Peer, end func(), err error) {
 	if p, err = h.Up(b.ctx); err != nil {
 		return nil, nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -117,6 +118,9 @@ func (s *sshd) rsync(ctx context.Context, program, path, out string) (float64, e
 func timed(cmd *exec.Cmd, out string) (float64, error) {
 	var said strings.Builder
 	cmd.Stderr = &said
+	// rsync works as two processes: killed, one of them would go on.
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = 2 * time.Second
 	began := time.Now()
 	if err := cmd.Run(); err != nil {
 		return 0, fmt.Errorf("%s: %w: %s", cmd.Args[0], err, said.String())
