@@ -423,6 +423,34 @@ func TestRenumber(t *testing.T) {
 	}
 }
 
+// TestTraffic: the bytes that TCP carried are told, also over a slow link, which cuts packets.
+func TestTraffic(t *testing.T) {
+	l := newLab(t)
+	m := machines(t, l, "a", "b")
+	if err := m[0].Rate(t.Context(), 200e6, 0); err != nil {
+		t.Fatal(err)
+	}
+	from, to := pair(t, m[0], m[1])
+	const size = 5 << 20
+	go func() {
+		from.Write(make([]byte, size))
+		from.CloseWrite()
+	}()
+	if n, err := io.Copy(io.Discard, to); err != nil || n != size {
+		t.Fatal(n, err)
+	}
+	a, err := m[0].Traffic(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := a.SentOverTCP(); n < size-1000 || n > size*101/100 { // ARP and SYN have other headers
+		t.Errorf("%d bytes, want %d: %+v", n, size, a)
+	}
+	if a.ReceivedPackets == 0 || a.ReceivedBytes > size/10 {
+		t.Errorf("%+v", a)
+	}
+}
+
 // traces lists what there is of a lab.
 func traces(t *testing.T, id string) (found []string) {
 	t.Helper()

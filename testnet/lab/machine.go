@@ -2,6 +2,7 @@ package lab
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -177,4 +178,33 @@ func (m *Machine) Renumber(ctx context.Context, to netip.Addr) (netip.Addr, erro
 		}
 	}
 	return to, nil
+}
+
+// Traffic is what has gone through a machine's interface on the bridge; what went over a [Path] is not in it.
+type Traffic struct {
+	SentBytes, SentPackets         int64 // after the limit of its rate; bytes with Ethernet headers
+	ReceivedBytes, ReceivedPackets int64
+}
+
+// SentOverTCP is how many bytes TCP carried away from the machine, what was sent again included, if it sent hardly
+// anything else. Packets are counted before a network card would cut them, and have one set of headers each.
+func (t Traffic) SentOverTCP() int64 { return t.SentBytes - headers*t.SentPackets }
+
+// headers are those of Ethernet, IPv4, and TCP with time stamps.
+const headers = 14 + 20 + 32
+
+// Traffic reads the counters of the interface, which begin with the machine.
+func (m *Machine) Traffic(ctx context.Context) (Traffic, error) {
+	out, err := exec.CommandContext(ctx, "ip", "-n", m.ns, "-j", "-s", "link", "show", "dev", "e0").Output()
+	if err != nil {
+		return Traffic{}, fmt.Errorf("read counters of %s: %w", m.name, err)
+	}
+	type count struct{ Bytes, Packets int64 }
+	var links []struct{ Stats64 struct{ RX, TX count } }
+	if err := json.Unmarshal(out, &links); err != nil || len(links) != 1 {
+		return Traffic{}, fmt.Errorf("read counters of %s: %q: %w", m.name, out, err)
+	}
+	s := links[0].Stats64
+	return Traffic{SentBytes: s.TX.Bytes, SentPackets: s.TX.Packets,
+		ReceivedBytes: s.RX.Bytes, ReceivedPackets: s.RX.Packets}, nil
 }
