@@ -60,10 +60,10 @@ def peer(role, torrent, where, port, mode, others):
     params.ti = lt.torrent_info(torrent)
     params.save_path = where
     params.flags = lt.torrent_flags.update_subscribe | lt.torrent_flags.disable_dht | lt.torrent_flags.disable_lsd
-    if role == "seed":
-        params.flags |= lt.torrent_flags.seed_mode
     handle = session.add_torrent(params)
-    while handle.status().state in (lt.torrent_status.checking_files, lt.torrent_status.checking_resume_data):
+    # A seed checks its file now, because in seed mode it would hash every piece before it sends it.
+    waiting = (lt.torrent_status.checking_files, lt.torrent_status.checking_resume_data)
+    while handle.status().state in waiting or role == "seed" and not handle.status().is_seeding:
         session.wait_for_alert(20)
         session.pop_alerts()
     print("ready", flush=True)
