@@ -20,7 +20,8 @@ import (
 )
 
 // explain turns any error of the parts into words for a user. It is the only place that does. nil stays nil; what
-// nobody foresaw becomes CodeFailed with its text, which the web server logs.
+// nobody foresaw becomes CodeFailed without its text, which is a chain of internals: that is its cause, for the log.
+// The web server logs the causes of what it answers with; who shows an error in another way calls Node.note.
 func explain(err error) *api.Error {
 	if err == nil {
 		return nil
@@ -40,7 +41,15 @@ func explain(err error) *api.Error {
 	case errors.Is(err, context.DeadlineExceeded):
 		return api.Errorf(api.CodeUnavailable, "it took too long").WithHint("try again")
 	}
-	return api.Errorf(api.CodeFailed, "%v", err)
+	return api.Errorf(api.CodeFailed, "the peer failed to do this").WithHint("the peer's log says why").Because(err)
+}
+
+// note logs what explain keeps from the user.
+func (n *Node) note(what string, err error) {
+	var e *api.Error
+	if errors.As(err, &e) && e.Unwrap() != nil {
+		n.log.Error(what, "err", e.Unwrap())
+	}
 }
 
 func explainTicket(err error) *api.Error {
@@ -152,6 +161,14 @@ func explainData(err error) *api.Error {
 		return api.Errorf(api.CodeIntegrity, "%s", plain(err)).WithHint("run `cairn verify` to see what is damaged")
 	case errors.Is(err, storage.ErrReference):
 		return api.Errorf(api.CodeUnavailable, "%s", plain(err)).WithHint("put the file back as it was, or add it again")
+	case errors.Is(err, storage.ErrDamaged):
+		return api.Errorf(api.CodeFailed, "%s", plain(err)).WithHint("run `cairn verify` to see what is left; the peer's log says more")
+	case errors.Is(err, storage.ErrFormat):
+		return api.Errorf(api.CodeFailed, "%s", plain(err)).WithHint("it was written by a newer version of cairn: use that one")
+	case errors.Is(err, storage.ErrLocked):
+		return api.Errorf(api.CodeLocked, "%s", plain(err)).WithHint("use that one, or stop it first")
+	case errors.Is(err, storage.ErrClosed):
+		return api.Errorf(api.CodeHandover, "the peer is stopping").WithHint("try again when it runs")
 	case errors.Is(err, storage.ErrNoEntry):
 		return api.Errorf(api.CodeNotFound, "no such entry")
 	case errors.Is(err, block.ErrNotFound):

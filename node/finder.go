@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -90,4 +91,11 @@ func (f *finder) find(ctx context.Context, p peer.ID, d time.Duration) []ma.Mult
 			return nil
 		}
 	}
+}
+
+// everybody returns the peers that are known now.
+func (f *finder) everybody() map[peer.ID][]ma.Multiaddr {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return maps.Clone(f.known)
 }

@@ -91,7 +91,6 @@ func (n *Node) Get(ctx context.Context, r api.GetRequest, s api.Sink) (api.GetRe
 }
 
 func (n *Node) get(ctx context.Context, r api.GetRequest, s api.Sink) (api.GetResult, error) {
-	start := n.now()
 	g, err := n.goal(r)
 	if err != nil {
 		return api.GetResult{}, err
@@ -100,10 +99,16 @@ func (n *Node) get(ctx context.Context, r api.GetRequest, s api.Sink) (api.GetRe
 	if err != nil {
 		return api.GetResult{}, err
 	}
+	return n.journal.do(ctx, g, r, path, s)
+}
+
+// fetch brings a goal to a path.
+func (n *Node) fetch(ctx context.Context, g goal, r api.GetRequest, path string, s api.Sink) (api.GetResult, error) {
+	start := n.now()
 	ctx, cancel := n.bound(ctx)
 	defer cancel()
 
-	src, err := n.sources(ctx, g)
+	src, err := n.sources(ctx, g, r)
 	if err != nil {
 		return api.GetResult{}, err
 	}
@@ -112,14 +117,18 @@ func (n *Node) get(ctx context.Context, r api.GetRequest, s api.Sink) (api.GetRe
 	row := n.transfers.start(api.Transfer{Direction: "download", Name: g.name, CID: g.root.String(), State: "waiting",
 		Reason: "connecting", Total: max(g.size, 0), Path: path}, cancel)
 	progress := &getProgress{n: n, row: row, sink: s, src: src, pace: newPace(n.now, s, "")}
+	share := &partShare{n: n, src: src, row: row, goal: g, writer: w}
 	res, err := fetch.Run(ctx, fetch.Job{
 		Root: g.root, Size: g.size, Name: g.name,
-		Target:   fetch.Target{Path: path, Force: r.Force},
-		Sources:  src.now,
-		Joining:  src.joining,
-		Budget:   dag.DefaultBudget(),
-		Progress: progress.tell,
-		OnNode:   func(b block.Block) error { return w.Node(ctx, b.CID, b.Data) },
+		Target:    fetch.Target{Path: path, Force: r.Force},
+		Sources:   src.now,
+		Joining:   src.joining,
+		Budget:    dag.DefaultBudget(),
+		Progress:  progress.tell,
+		OnNode:    func(b block.Block) error { return w.Node(ctx, b.CID, b.Data) },
+		OnPartial: func(p *fetch.Partial) { share.begin(ctx, p) },
+		Commit:    func(ctx context.Context, res fetch.Result) error { return n.keep(ctx, w, g, res) },
+		Self:      string(n.host.ID()),
 		Warn: func(text string) {
 			if s != nil {
 				s.Warn(api.Warning{Message: text})
@@ -127,12 +136,11 @@ func (n *Node) get(ctx context.Context, r api.GetRequest, s api.Sink) (api.GetRe
 		},
 		Log: n.log.With("part", "fetch"),
 	})
+	millis := n.now().Sub(start).Milliseconds()
 	if err == nil {
-		err = n.keep(ctx, w, g, res)
+		share.linger(ctx)
 	}
-	if err == nil {
-		src.done(ctx, n.log)
-	}
+	share.end(err == nil)
 	cancel()
 	src.close()
 	err = src.blame(err)
@@ -145,7 +153,7 @@ func (n *Node) get(ctx context.Context, r api.GetRequest, s api.Sink) (api.GetRe
 	}
 	_, last, _ := n.transfers.get(row.ID)
 	return api.GetResult{Path: res.Path, CID: g.root.String(), Size: res.Size, Files: res.Files, Fetched: res.Fetched,
-		Resumed: res.Resumed, Millis: n.now().Sub(start).Milliseconds(), Sources: last.Sources}, nil
+		Resumed: res.Resumed, Millis: millis, Sources: last.Sources}, nil
 }
 
 // keep takes what was fetched into the library, synced: references to the files that now are in their place.
@@ -188,7 +196,7 @@ type getProgress struct {
 
 func (g *getProgress) tell(s fetch.Snapshot) {
 	states := g.src.view(s.Sources)
-	g.src.waiting(starving(s))
+	g.src.waiting(starving(s), s.Done+haves(s))
 	g.n.transfers.update(g.row, func(t *api.Transfer) {
 		t.Done, t.Resumed, t.Files = s.Done, s.Resumed, s.Files
 		if s.Total >= 0 {
@@ -207,6 +215,14 @@ func (g *getProgress) tell(s fetch.Snapshot) {
 		g.pace.last = g.pace.start
 	}
 	g.pace.tell(s.Done, max(s.Total, 0), s.Files, "")
+}
+
+// haves is a number that grows when a downloader of the same object has got something.
+func haves(s fetch.Snapshot) (sum int64) {
+	for _, x := range s.Sources {
+		sum += int64(x.Have)
+	}
+	return sum
 }
 
 // starving tells whether nobody who is connected gives anything: all were dropped, or have nothing that is missing.

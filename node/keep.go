@@ -35,7 +35,7 @@ func (n *Node) GC(ctx context.Context, s api.Sink) (api.GCResult, error) {
 // mark visits every block that an entry needs. An entry whose tree can not be read stops the collection: what it
 // needs is not known, and deleting on a guess is worse than keeping too much.
 func (n *Node) mark(ctx context.Context, visit func(cid.Cid)) error {
-	for _, e := range n.lib.roots() {
+	for _, e := range n.lib.needed() {
 		t, release, err := n.trees.open(ctx, e.Root)
 		if err != nil {
 			return api.Errorf(explain(err).Code, "the tree of %q (%s) can not be read, so nothing was removed", e.Name, e.ID).
@@ -80,7 +80,7 @@ func (n *Node) Verify(ctx context.Context, s api.Sink) (api.VerifyResult, error)
 		return out, explained(err)
 	}
 	out.Blocks, out.Bytes, out.Damaged, out.ChangedFiles = r.Blocks, r.Bytes, r.Damaged, r.Changed+r.Missing+r.Unreadable
-	for _, e := range n.lib.roots() {
+	for _, e := range n.lib.needed() {
 		missing, err := n.incomplete(ctx, e)
 		if err != nil {
 			return out, explained(err)

@@ -32,21 +32,28 @@ type library struct {
 	now   func() time.Time
 	swarm func() ticket.Ticket // a ticket with this peer's id and present addresses
 
+	telling sync.Mutex // held while a change is announced, so that the last word about an entry is the newest; before mu
+
 	mu      sync.Mutex
 	entries map[string]storage.Entry
-	keys    map[ticket.KeyID]keyRef
-	usage   map[string]*usage // by ticket id
-	changed chan struct{}     // closed and replaced at every change of a ticket or its usage
+	roots   map[cid.Cid][]string    // ids of the entries of an object
+	tickets map[string]ticketRef    // by ticket id
+	keys    map[ticket.KeyID]string // ticket ids
+	usage   map[string]*usage       // by ticket id
+	changed chan struct{}           // closed and replaced at every change of a ticket or its usage
 }
 
-type keyRef struct {
-	entry, ticket string
-	key           ticket.Key
+// ticketRef is what a ticket's text says, read once, and the entry that it belongs to.
+type ticketRef struct {
+	entry string
+	key   ticket.Key // zero: the text is not a ticket, so nobody can use it
+	id    ticket.KeyID
 }
 
 func newLibrary(s *storage.Store, h *hub, now func() time.Time, self func() ticket.Ticket) (*library, error) {
 	l := &library{store: s, hub: h, now: now, swarm: self, entries: map[string]storage.Entry{},
-		keys: map[ticket.KeyID]keyRef{}, usage: map[string]*usage{}, changed: make(chan struct{})}
+		roots: map[cid.Cid][]string{}, tickets: map[string]ticketRef{}, keys: map[ticket.KeyID]string{}, usage: map[string]*usage{},
+		changed: make(chan struct{})}
 	for e, err := range s.Entries() {
 		if err != nil {
 			return nil, fmt.Errorf("read library: %w", err)
@@ -63,23 +70,37 @@ func newID() string {
 	return strings.ToLower(base32.StdEncoding.EncodeToString(b[:]))
 }
 
-// index takes an entry as it is in the store into memory. Callers hold mu, or own l.
+// index takes an entry as it is in the store into memory. What it has of it already it does not look at again: an
+// entry's root and the text of a ticket never change. Callers hold mu, or own l.
 func (l *library) index(e storage.Entry) {
+	if _, ok := l.entries[e.ID]; !ok {
+		l.roots[e.Root] = append(l.roots[e.Root], e.ID)
+	}
 	l.entries[e.ID] = e
 	for _, t := range e.Tickets {
-		if p, err := ticket.Parse(t.Text); err == nil {
-			k := p.Key()
-			l.keys[k.ID()] = keyRef{entry: e.ID, ticket: t.ID, key: k}
+		if _, ok := l.tickets[t.ID]; ok {
+			continue
 		}
+		r := ticketRef{entry: e.ID}
+		if p, err := ticket.Parse(t.Text); err == nil {
+			r.key = p.Key()
+			r.id = r.key.ID()
+			l.keys[r.id] = t.ID
+		}
+		l.tickets[t.ID] = r
 	}
 }
 
 func (l *library) forget(e storage.Entry) {
 	delete(l.entries, e.ID)
+	if ids := slices.DeleteFunc(l.roots[e.Root], func(id string) bool { return id == e.ID }); len(ids) > 0 {
+		l.roots[e.Root] = ids
+	} else {
+		delete(l.roots, e.Root)
+	}
 	for _, t := range e.Tickets {
-		if p, err := ticket.Parse(t.Text); err == nil {
-			delete(l.keys, p.Key().ID())
-		}
+		delete(l.keys, l.tickets[t.ID].id)
+		delete(l.tickets, t.ID)
 		delete(l.usage, t.ID)
 	}
 }
@@ -92,27 +113,41 @@ func (l *library) poke() {
 // added takes in an entry that was just committed.
 func (l *library) added(e storage.Entry) api.Entry {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.index(e)
 	l.poke()
-	return l.announce(e)
+	l.mu.Unlock()
+	l.announce(e.ID)
+	return l.show(e)
 }
 
-func (l *library) announce(e storage.Entry) api.Entry {
+// announce tells what an entry is now, or that it is gone. Callers do not hold mu: it looks at the user's files.
+func (l *library) announce(id string) {
+	l.telling.Lock()
+	defer l.telling.Unlock()
+	l.mu.Lock()
+	e, ok := l.entries[id]
 	v := l.view(e)
-	out := v
-	out.Path = ""
-	l.hub.send(api.Event{Type: "entry", Entry: &out})
-	return v
+	l.mu.Unlock()
+	if !ok || !e.Removed.IsZero() {
+		l.hub.send(api.Event{Type: "entry_removed", EntryID: id})
+		return
+	}
+	v.State, v.Path = pathState(e), ""
+	l.hub.send(api.Event{Type: "entry", Entry: &v})
 }
 
 // change updates an entry, synced, and announces it.
 func (l *library) change(id string, f func(*storage.Entry) error) (storage.Entry, error) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.changeLocked(id, f)
+	e, err := l.changeLocked(id, f)
+	l.mu.Unlock()
+	if err == nil {
+		l.announce(id)
+	}
+	return e, err
 }
 
+// changeLocked leaves the announcement to its callers, who hold mu.
 func (l *library) changeLocked(id string, f func(*storage.Entry) error) (storage.Entry, error) {
 	e, err := l.store.UpdateEntry(id, f)
 	if err != nil {
@@ -120,9 +155,6 @@ func (l *library) changeLocked(id string, f func(*storage.Entry) error) (storage
 	}
 	l.index(e)
 	l.poke()
-	if e.Removed.IsZero() {
-		l.announce(e)
-	}
 	return e, nil
 }
 
@@ -171,6 +203,15 @@ func (l *library) findLocked(ref string) (storage.Entry, error) {
 
 // page lists entries, newest first.
 func (l *library) page(q api.EntryQuery) api.EntryPage {
+	p, shown := l.choose(q)
+	for i, e := range shown {
+		p.Entries[i].State = pathState(e)
+	}
+	return p
+}
+
+// choose is page without a look at the files.
+func (l *library) choose(q api.EntryQuery) (api.EntryPage, []storage.Entry) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	text := strings.ToLower(q.Text)
@@ -203,7 +244,7 @@ func (l *library) page(q api.EntryQuery) api.EntryPage {
 	for _, e := range all {
 		p.Entries = append(p.Entries, l.view(e))
 	}
-	return p
+	return p, all
 }
 
 func (l *library) count() (n int) {
@@ -217,20 +258,19 @@ func (l *library) count() (n int) {
 	return n
 }
 
-// show is view for callers that do not hold mu.
+// show is an entry as the API shows it. Callers do not hold mu: it looks at the user's files.
 func (l *library) show(e storage.Entry) api.Entry {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.view(e)
+	v := l.view(e)
+	l.mu.Unlock()
+	v.State = pathState(e)
+	return v
 }
 
-// view is an entry as the API shows it. Callers hold mu.
+// view is show without a look at the files. Callers hold mu.
 func (l *library) view(e storage.Entry) api.Entry {
 	v := api.Entry{ID: e.ID, Name: e.Name, CID: e.Root.String(), Kind: e.Kind, Size: e.Size, Files: e.Files, Origin: e.Origin,
-		Owned: e.Owned, Path: e.Path, Visibility: e.Visibility, Created: e.Created.UTC(), State: "ok", Tickets: []api.Ticket{}}
-	if !e.Owned && e.Path != "" {
-		v.State = pathState(e)
-	}
+		Owned: e.Owned, Path: e.Path, Visibility: e.Visibility, Created: e.Created.UTC(), Tickets: []api.Ticket{}}
 	for _, t := range e.Tickets {
 		v.Tickets = append(v.Tickets, l.ticketView(e.ID, t))
 	}
@@ -239,6 +279,9 @@ func (l *library) view(e storage.Entry) api.Entry {
 
 // pathState is a cheap look at the top of what an entry refers to; verify looks at everything.
 func pathState(e storage.Entry) string {
+	if e.Owned || e.Path == "" {
+		return "ok"
+	}
 	fi, err := os.Stat(e.Path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -260,24 +303,30 @@ func (l *library) remove(ref string) (api.Entry, error) {
 	if err != nil {
 		return api.Entry{}, err
 	}
-	l.hub.send(api.Event{Type: "entry_removed", EntryID: e.ID})
 	return l.show(e), nil
 }
 
 // restore undoes remove.
 func (l *library) restore(id string) (api.Entry, error) {
+	gone := api.Errorf(api.CodeNotFound, "no removed entry %q", id).
+		WithHint("an entry can be restored for ten minutes after it was removed")
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	e, ok := l.entries[id]
+	l.mu.Unlock()
 	if !ok || e.Removed.IsZero() {
-		return api.Entry{}, api.Errorf(api.CodeNotFound, "no removed entry %q", id).
-			WithHint("an entry can be restored for ten minutes after it was removed")
+		return api.Entry{}, gone
 	}
-	e, err := l.changeLocked(id, func(e *storage.Entry) error { e.Removed = time.Time{}; return nil })
+	e, err := l.change(id, func(e *storage.Entry) error {
+		if e.Removed.IsZero() {
+			return gone
+		}
+		e.Removed = time.Time{}
+		return nil
+	})
 	if err != nil {
 		return api.Entry{}, err
 	}
-	return l.view(e), nil
+	return l.show(e), nil
 }
 
 // sweep forgets entries removed longer than age ago.
@@ -295,8 +344,8 @@ func (l *library) sweep(age time.Duration) error {
 	return nil
 }
 
-// roots lists the objects that GC must keep, those that can still be restored included.
-func (l *library) roots() (out []storage.Entry) {
+// needed lists the objects that GC must keep, those that can still be restored included.
+func (l *library) needed() (out []storage.Entry) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, e := range l.entries {
@@ -309,10 +358,8 @@ func (l *library) roots() (out []storage.Entry) {
 func (l *library) sizeOf(root cid.Cid) int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, e := range l.entries {
-		if e.Root.Equals(root) {
-			return e.Size
-		}
+	for _, id := range l.roots[root] {
+		return l.entries[id].Size
 	}
 	return -1
 }
@@ -321,8 +368,9 @@ func (l *library) sizeOf(root cid.Cid) int64 {
 func (l *library) same(e storage.Entry) (storage.Entry, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, x := range l.entries {
-		if x.Removed.IsZero() && x.Root.Equals(e.Root) && x.Path == e.Path && x.Owned == e.Owned && x.Name == e.Name {
+	for _, id := range l.roots[e.Root] {
+		x := l.entries[id]
+		if x.Removed.IsZero() && x.Path == e.Path && x.Owned == e.Owned && x.Name == e.Name {
 			return x, true
 		}
 	}

@@ -23,6 +23,7 @@ import (
 	"cairn/node/observe"
 	"cairn/storage"
 	"cairn/swarm/exchange"
+	"cairn/swarm/shape"
 	"cairn/swarm/ticket"
 	"cairn/swarm/transport"
 	"cairn/web"
@@ -55,10 +56,15 @@ type Node struct {
 	hub       *hub
 	lib       *library
 	trees     *trees
+	swarms    *swarms
+	remotes   *remotes
+	journal   *journal
 	transfers *transfers
 	server    *exchange.Server
 	pool      *exchange.Pool
 	meter     *exchange.Meter
+	shape     *shape.Shaper // holds back what moves
+	limits    *limits
 	peers     *peerRates
 	sessions  *web.Sessions
 	web       *web.Server
@@ -89,6 +95,7 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 		if err != nil {
 			n.close()
 			err = explained(err)
+			n.note("start", err)
 		}
 	}()
 
@@ -103,6 +110,8 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 		return nil, err
 	}
 	n.hub = newHub(n.now)
+	n.shape = shape.New(n.now)
+	n.limits = newLimits(n.home.dir, n.shape, n.log)
 	n.transfers = newTransfers(n.hub, n.now, newID)
 	if n.host, err = n.listen(transport.Config{Key: id}); err != nil {
 		return nil, err
@@ -113,13 +122,16 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 	n.trees = newTrees(n.store, n.lib.sizeOf)
 	n.pool, n.meter = &exchange.Pool{}, &exchange.Meter{}
 	n.peers = newPeerRates(n.meter)
-	ups := newUploads(n.lib, n.transfers)
-	n.server, err = exchange.NewServer(exchange.ServerConfig{Rights: n.lib, Content: n.trees, Events: ups.events(), Pool: n.pool,
-		Meter: n.meter, Log: n.log.With("part", "exchange"), Now: n.now})
+	n.swarms = newSwarms(n.lib, n.trees, n.store, n.now)
+	n.remotes = newRemotes(n.connect, remoteIdle)
+	n.journal = newJournal(n)
+	ups := newUploads(n.lib, n.swarms, n.transfers)
+	n.server, err = exchange.NewServer(exchange.ServerConfig{Rights: n.swarms, Content: n.swarms, Events: ups.events(), Pool: n.pool,
+		Meter: n.meter, Shape: n.shape, Log: n.log.With("part", "exchange"), Now: n.now})
 	if err != nil {
 		return nil, err
 	}
-	ups.drop = n.server.Drop
+	ups.drop = n.server.DropSession
 	n.finder = newFinder(n.host, n.log.With("part", "mdns"))
 	n.metrics = observe.New(observe.Sources{Store: n.store.Stats, Exchange: n.server.Stats, Meter: n.meter.Total,
 		Peers: func() int { return len(n.host.Network().Peers()) }, Transfers: n.transfers.active, Pool: n.pool.InUse}, cfg.Version)
@@ -218,6 +230,9 @@ func (n *Node) Run(ctx context.Context) error {
 	g.Go(func() error { return n.web.Run(ctx) }) // it listens since New: who dials now is answered
 	close(n.ready)
 	g.Go(func() error { n.tick(ctx); return nil })
+	if n.cfg.Mode == ModeUp {
+		g.Go(func() error { n.journal.resume(ctx); return nil })
+	}
 	if n.cfg.MDNS {
 		g.Go(func() error { n.finder.run(ctx); return nil })
 	}
@@ -235,7 +250,9 @@ func (n *Node) Run(ctx context.Context) error {
 	if errors.Is(err, context.Canceled) {
 		err = nil
 	}
-	return explained(err)
+	err = explained(err)
+	n.note("run", err)
+	return err
 }
 
 // close ends the parts in the reverse of the order in which they need each other: strangers first (no new work from
@@ -248,11 +265,17 @@ func (n *Node) close() {
 			n.warn("close web server", err)
 		}
 	}
+	if n.remotes != nil {
+		n.remotes.close()
+	}
 	if n.host != nil {
 		n.host.RemoveStreamHandler(exchange.Protocol)
 	}
 	if n.server != nil {
 		n.warn("close exchange", n.server.Close())
+	}
+	if n.swarms != nil {
+		n.swarms.close()
 	}
 	if n.host != nil {
 		n.warn("close host", n.host.Close())
@@ -285,6 +308,8 @@ func (n *Node) tick(ctx context.Context) {
 		}
 		now := n.now()
 		n.transfers.tick(now)
+		n.staleConns()
+		n.tickLimits(now)
 		if r := n.peers.tick(now); r != last {
 			last = r
 			n.hub.send(api.Event{Type: "rates", Rates: &r})
@@ -295,6 +320,7 @@ func (n *Node) tick(ctx context.Context) {
 		if now.Sub(swept) > sweepEvery {
 			swept = now
 			n.warn("sweep removed entries", n.lib.sweep(undoFor))
+			n.swarms.sweep()
 		}
 	}
 }

@@ -319,7 +319,7 @@ func TestSourceStops(t *testing.T) {
 	src := filepath.Join(t.TempDir(), "f")
 	write(t, src, 256<<20)
 	r := share(t, a, api.TicketOptions{}, src)
-	_, err := b.Get(t.Context(), api.GetRequest{Tickets: []string{r.Ticket.Text}, Output: filepath.Join(t.TempDir(), "f")}, once{t, stop})
+	_, err := b.Get(t.Context(), api.GetRequest{Tickets: []string{r.Ticket.Text}, Output: filepath.Join(t.TempDir(), "f"), WaitSeconds: 1}, once{t, stop})
 	if c := code(t, err); c != api.CodeUnavailable || !strings.Contains(err.Error(), a.PeerID().String()) {
 		t.Errorf("code %s: %v", c, err)
 	}

@@ -117,7 +117,7 @@ func listening(h host.Host) (out []string) {
 // dial opens a session with a ticket's peer. When none of its addresses answers it listens on the local network
 // for the peer to name new ones.
 func (n *Node) dial(ctx context.Context, t ticket.Ticket) (*exchange.Session, error) {
-	cfg := exchange.ClientConfig{Pool: n.pool, Meter: n.meter, Log: n.log.With("part", "exchange")}
+	cfg := exchange.ClientConfig{Pool: n.pool, Meter: n.meter, Shape: n.shape, Log: n.log.With("part", "exchange")}
 	t.Addrs = append(n.finder.addrs(t.Peer), t.Addrs...)
 	s, err := exchange.Dial(ctx, n.host, t, cfg)
 	if err == nil || !n.cfg.MDNS || !errors.Is(err, exchange.ErrUnreachable) {

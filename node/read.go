@@ -10,7 +10,6 @@ import (
 	"cairn/storage"
 	"cairn/storage/block"
 	"cairn/storage/dag"
-	"cairn/swarm/fetch"
 	"cairn/swarm/ticket"
 	"cairn/web/api"
 
@@ -53,7 +52,7 @@ func looksLikeCID(s string) bool {
 type opened struct {
 	tree   *dag.Tree
 	name   string
-	source *source // nil: local
+	remote *remote // nil: local
 	close  func()
 }
 
@@ -76,17 +75,11 @@ func (n *Node) open(ctx context.Context, ref string) (*opened, error) {
 		}
 		return nil, terr
 	}
-	sess, err := n.dial(ctx, t)
+	r, err := n.remotes.acquire(ctx, t)
 	if err != nil {
 		return nil, err
 	}
-	src := &source{Session: sess, meter: n.meter, over: make(chan struct{})}
-	tree, err := dag.Walk(ctx, t.Root, t.Size, src, dag.DefaultBudget(), nil)
-	if err != nil {
-		sess.Close()
-		return nil, err
-	}
-	return &opened{tree: tree, name: t.Name, source: src, close: func() { sess.Close() }}, nil
+	return &opened{tree: r.tree, name: t.Name, remote: r, close: func() { n.remotes.release(r) }}, nil
 }
 
 // Open reads a file of an object.
@@ -107,30 +100,29 @@ func (n *Node) Open(ctx context.Context, ref, p string) (api.Content, error) {
 		return api.Content{}, explained(err)
 	}
 	var r io.ReadSeekCloser
-	if o.source == nil {
+	done := cancel
+	size := it.Size
+	if o.remote != nil {
+		r = &remoteFile{ctx: ctx, r: o.remote, item: item, size: size, end: -1}
+	} else {
 		r = dag.NewReader(ctx, o.tree, item, n.store)
-	} else if r, err = fetch.NewReader(ctx, o.tree, item, o.source); err != nil {
-		o.close()
-		cancel()
-		return api.Content{}, explained(err)
+		done = func() { o.close(); cancel() }
 	}
 	name := o.name
 	if p != "" {
 		name = path.Base(p)
 	}
-	size := it.Size
-	if size < 0 { // a lone raw leaf of unknown size
+	if size < 0 { // a lone raw leaf of unknown size; never of a ticket, which says the size
 		if size, err = r.Seek(0, io.SeekEnd); err == nil {
 			_, err = r.Seek(0, io.SeekStart)
 		}
 		if err != nil {
 			r.Close()
-			o.close()
-			cancel()
+			done()
 			return api.Content{}, explained(err)
 		}
 	}
-	return api.Content{ReadSeekCloser: &reading{ReadSeekCloser: r, done: func() { o.close(); cancel() }}, Name: name, CID: it.CID.String(), Size: size, ModTime: it.MTime}, nil
+	return api.Content{ReadSeekCloser: &reading{ReadSeekCloser: r, done: done}, Name: name, CID: it.CID.String(), Size: size, ModTime: it.MTime}, nil
 }
 
 // reading explains the errors of a reader and lets its tree or session go at the end.
@@ -145,6 +137,13 @@ func (r *reading) Read(b []byte) (int, error) {
 		err = explain(err)
 	}
 	return n, err
+}
+
+// Limit implements api.Limiter.
+func (r *reading) Limit(end int64) {
+	if l, ok := r.ReadSeekCloser.(api.Limiter); ok {
+		l.Limit(end)
+	}
 }
 
 func (r *reading) Close() error {

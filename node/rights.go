@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,8 +21,17 @@ const defaultExpiry = 24 * time.Hour
 // usage is what a ticket's downloaders are doing now.
 type usage struct {
 	peers    int
-	uploaded int64 // in this run, not yet in the record
+	uploaded int64        // in this run, not yet in the record
+	counted  []downloadID // downloads that are in the record, the last keptDownloads of this run, oldest first
 }
+
+// downloadID names one download of a getter, who says it to each of his sources and again after a lost answer. Zero:
+// he said none.
+type downloadID = [16]byte
+
+// keptDownloads is how many of them are known of a ticket. They are forgotten with the process: the record says how
+// often, not who.
+const keptDownloads = 256
 
 func (l *library) ticketView(entry string, t storage.TicketRecord) api.Ticket {
 	v := api.Ticket{ID: t.ID, Text: t.Text, EntryID: entry, Created: t.Created.UTC(), MaxDownloads: t.MaxDownloads,
@@ -50,9 +60,9 @@ func (l *library) ticketState(t storage.TicketRecord) string {
 
 // record finds a ticket by id. Callers hold mu.
 func (l *library) record(id string) (storage.Entry, storage.TicketRecord, error) {
-	for _, e := range l.entries {
+	if e := l.entries[l.tickets[id].entry]; e.Removed.IsZero() {
 		for _, t := range e.Tickets {
-			if t.ID == id && e.Removed.IsZero() {
+			if t.ID == id {
 				return e, t, nil
 			}
 		}
@@ -77,7 +87,8 @@ func (l *library) newTicket(root cid.Cid, name string, size int64, o api.TicketO
 	if err != nil {
 		return storage.TicketRecord{}, fmt.Errorf("make ticket: %w", err)
 	}
-	return storage.TicketRecord{ID: newID(), Text: text, Created: now, Expires: t.Expires, MaxDownloads: o.Downloads, NoSwarm: o.NoSwarm}, nil
+	return storage.TicketRecord{ID: newID(), Text: text, Created: now, Expires: t.Expires, MaxDownloads: o.Downloads,
+		NoSwarm: o.NoSwarm || o.Downloads == 1}, nil
 }
 
 // issue adds a ticket to an entry.
@@ -101,6 +112,15 @@ func (l *library) issue(ref string, o api.TicketOptions) (api.Ticket, error) {
 
 // revoke ends the tickets that ref names: one by its id or text, or all of an entry.
 func (l *library) revoke(ref string) ([]api.Ticket, error) {
+	entry, out, err := l.end(ref)
+	if entry != "" {
+		l.announce(entry)
+	}
+	return out, err
+}
+
+// end is revoke without the announcement of the entry, "" if none was changed.
+func (l *library) end(ref string) (entry string, out []api.Ticket, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var id string
@@ -108,15 +128,13 @@ func (l *library) revoke(ref string) ([]api.Ticket, error) {
 	if err == nil {
 		id = rec.ID
 	} else if t, perr := ticket.Parse(ref); perr == nil {
-		k, ok := l.keys[t.Key().ID()]
-		if !ok {
-			return nil, api.Errorf(api.CodeNotFound, "this peer did not issue that ticket")
+		if id = l.keys[t.Key().ID()]; id == "" {
+			return "", nil, api.Errorf(api.CodeNotFound, "this peer did not issue that ticket")
 		}
-		e, id = l.entries[k.entry], k.ticket
+		e = l.entries[l.tickets[id].entry]
 	} else if e, err = l.findLocked(ref); err != nil {
-		return nil, err
+		return "", nil, err
 	}
-	var out []api.Ticket
 	ended := map[string]bool{}
 	e, err = l.changeLocked(e.ID, func(e *storage.Entry) error {
 		for i := range e.Tickets {
@@ -129,7 +147,7 @@ func (l *library) revoke(ref string) ([]api.Ticket, error) {
 		return nil
 	})
 	if err != nil {
-		return nil, err
+		return "", nil, err
 	}
 	for _, t := range e.Tickets {
 		if ended[t.ID] {
@@ -137,39 +155,29 @@ func (l *library) revoke(ref string) ([]api.Ticket, error) {
 		}
 	}
 	if len(out) == 0 {
-		return nil, api.Errorf(api.CodeNotFound, "%q has no open ticket", ref)
+		return e.ID, nil, api.Errorf(api.CodeNotFound, "%q has no open ticket", ref)
 	}
-	return out, nil
+	return e.ID, out, nil
 }
 
 // Lookup implements exchange.Rights.
 func (l *library) Lookup(id ticket.KeyID) (exchange.Grant, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	k, ok := l.keys[id]
-	if !ok {
+	e, t, err := l.record(l.keys[id])
+	if err != nil {
 		return exchange.Grant{}, false
 	}
-	e := l.entries[k.entry]
-	if !e.Removed.IsZero() {
-		return exchange.Grant{}, false
+	g := exchange.Grant{Key: l.tickets[t.ID].key, Root: e.Root, Size: e.Size, NoSwarm: t.NoSwarm, Ref: t.ID}
+	switch l.ticketState(t) {
+	case "expired":
+		g.State = exchange.ErrExpired
+	case "used":
+		g.State = exchange.ErrUsedUp
+	case "revoked":
+		g.State = exchange.ErrRevoked
 	}
-	for _, t := range e.Tickets {
-		if t.ID != k.ticket {
-			continue
-		}
-		g := exchange.Grant{Key: k.key, Root: e.Root, Size: e.Size, NoSwarm: t.NoSwarm, Ref: t.ID}
-		switch l.ticketState(t) {
-		case "expired":
-			g.State = exchange.ErrExpired
-		case "used":
-			g.State = exchange.ErrUsedUp
-		case "revoked":
-			g.State = exchange.ErrRevoked
-		}
-		return g, true
-	}
-	return exchange.Grant{}, false
+	return g, true
 }
 
 // joined and left keep the number of downloaders of a ticket.
@@ -178,24 +186,37 @@ func (l *library) joined(ticketID string) { l.use(ticketID, func(u *usage) { u.p
 // left also moves the uploaded bytes into the record.
 func (l *library) left(ticketID string) {
 	l.use(ticketID, func(u *usage) { u.peers-- })
+	if id := l.settle(ticketID); id != "" {
+		l.announce(id)
+	}
+}
+
+// settle returns the entry that it changed, "" if none.
+func (l *library) settle(ticketID string) string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	e, _, err := l.record(ticketID)
 	u := l.usage[ticketID]
 	if err != nil || u == nil || u.uploaded == 0 {
-		return
+		return ""
 	}
 	n := u.uploaded
-	_, err = l.changeLocked(e.ID, func(e *storage.Entry) error {
+	if _, err := l.changeLocked(e.ID, onTicket(ticketID, func(t *storage.TicketRecord) { t.UploadedBytes += n })); err != nil {
+		return ""
+	}
+	u.uploaded -= n
+	return e.ID
+}
+
+// onTicket is a change of one ticket of an entry.
+func onTicket(id string, f func(*storage.TicketRecord)) func(*storage.Entry) error {
+	return func(e *storage.Entry) error {
 		for i := range e.Tickets {
-			if e.Tickets[i].ID == ticketID {
-				e.Tickets[i].UploadedBytes += n
+			if e.Tickets[i].ID == id {
+				f(&e.Tickets[i])
 			}
 		}
 		return nil
-	})
-	if err == nil {
-		u.uploaded -= n
 	}
 }
 
@@ -206,32 +227,51 @@ func (l *library) uploaded(ticketID string, n int64) {
 func (l *library) use(id string, f func(*usage)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	f(l.usageOf(id))
+	l.poke()
+}
+
+// usageOf: callers hold mu.
+func (l *library) usageOf(id string) *usage {
 	u := l.usage[id]
 	if u == nil {
 		u = &usage{}
 		l.usage[id] = u
 	}
-	f(u)
-	l.poke()
+	return u
 }
 
-// downloaded counts one complete download, synced before it returns.
-func (l *library) downloaded(ticketID string) error {
+// downloaded counts one complete download, synced before it returns. One that was counted is not counted again.
+func (l *library) downloaded(ticketID string, download downloadID) error {
+	entry, err := l.tally(ticketID, download)
+	if entry != "" {
+		l.announce(entry)
+	}
+	return err
+}
+
+// tally returns the entry that it changed, "" if none.
+func (l *library) tally(ticketID string, download downloadID) (string, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	e, _, err := l.record(ticketID)
 	if err != nil {
-		return err
+		return "", err
 	}
-	_, err = l.changeLocked(e.ID, func(e *storage.Entry) error {
-		for i := range e.Tickets {
-			if e.Tickets[i].ID == ticketID {
-				e.Tickets[i].Downloads++
-			}
+	u := l.usageOf(ticketID)
+	if download != (downloadID{}) && slices.Contains(u.counted, download) {
+		return "", nil
+	}
+	if _, err = l.changeLocked(e.ID, onTicket(ticketID, func(t *storage.TicketRecord) { t.Downloads++ })); err != nil {
+		return "", err
+	}
+	if download != (downloadID{}) {
+		if len(u.counted) == keptDownloads {
+			u.counted = slices.Delete(u.counted, 0, 1)
 		}
-		return nil
-	})
-	return err
+		u.counted = append(u.counted, download)
+	}
+	return e.ID, nil
 }
 
 // state returns a ticket as it is now and a channel that is closed at the next change.

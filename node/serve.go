@@ -11,7 +11,8 @@ import (
 type uploads struct {
 	lib       *library
 	transfers *transfers
-	drop      func(sessionRef string, why error)
+	swarms    *swarms
+	drop      func(session uint64, why error) bool
 
 	mu   sync.Mutex
 	rows map[uint64]*upload
@@ -22,8 +23,8 @@ type upload struct {
 	sent int64 // already told to the library
 }
 
-func newUploads(l *library, t *transfers) *uploads {
-	return &uploads{lib: l, transfers: t, rows: map[uint64]*upload{}}
+func newUploads(l *library, s *swarms, t *transfers) *uploads {
+	return &uploads{lib: l, swarms: s, transfers: t, rows: map[uint64]*upload{}}
 }
 
 func (u *uploads) events() exchange.Events {
@@ -31,14 +32,18 @@ func (u *uploads) events() exchange.Events {
 }
 
 func (u *uploads) started(s exchange.SessionInfo) {
+	name := u.swarms.nameOf(s.Ref)
+	if name == "" {
+		name = u.lib.nameOf(s.Ref)
+	}
 	u.lib.joined(s.Ref)
 	row := u.transfers.start(api.Transfer{
 		Direction: "upload",
-		Name:      u.lib.nameOf(s.Ref),
+		Name:      name,
 		CID:       s.Root.String(),
 		Total:     s.Size,
-		Sources:   []api.TransferSource{{PeerID: s.Peer.String(), Address: s.Addr, Transport: s.Transport, State: "active"}},
-	}, func() { u.drop(s.Ref, exchange.ErrGone) })
+		Sources:   []api.TransferSource{{PeerID: s.Peer.String(), Address: s.Addr, Transport: s.Transport, State: "active", Role: "downloader"}},
+	}, func() { u.drop(s.ID, exchange.ErrGone) })
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.rows[s.ID] = &upload{row: row}
@@ -68,7 +73,7 @@ func (u *uploads) progress(s exchange.SessionInfo) {
 
 func (u *uploads) done(s exchange.SessionInfo) error {
 	u.progress(s)
-	return u.lib.downloaded(s.Ref)
+	return u.lib.downloaded(s.Ref, s.Download)
 }
 
 func (u *uploads) ended(s exchange.SessionInfo, err error) {

@@ -2,69 +2,54 @@ package node
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
-	"log/slog"
 	"sync"
 	"time"
 
 	"cairn/swarm/exchange"
 	"cairn/swarm/fetch"
-	"cairn/swarm/ticket"
 	"cairn/web/api"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
-// redials is how often a source that went away is tried again before it is given up, with growing pauses.
-const redials = 3
-
-// sources dials the peers of a get's tickets and dials again when one goes away, until the get ends.
+// sources finds, dials and holds the peers of one get: those of its tickets, and other downloaders of the same
+// tickets, whom a source introduced or who were found on the local network. See contact for how each is held.
 type sources struct {
-	now     []fetch.Source
+	n       *Node
+	noSwarm bool
+	wait    time.Duration  // for a ticket's peer that went away
+	now     []fetch.Source // known at the start; nil where all have to be dialled
 	joining chan fetch.Source
+	id      [16]byte // of this download, so that a source does not count it twice
 
+	ctx    context.Context // ends with the get
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 
 	mu       sync.Mutex
+	contacts map[peer.ID]*contact
 	all      []*source
-	failed   map[peer.ID]error // why a peer could not be dialled
-	dialling int               // tickets whose peer is being dialled, or will be again
-	stuck    *time.Timer       // runs while the fetch waits; see waiting
+	open     bool                  // more contacts may be added
+	leaves   int                   // of the object; 0 until its tree is known
+	serving  bool                  // others can get from us what we have
+	failed   map[peer.ID]error     // why a ticket's peer could not be dialled
+	tried    map[peer.ID]time.Time // peers of the local network that were asked
+	dialling int                   // contacts that are being dialled, or will be again
+	stuck    *time.Timer           // runs while the fetch waits; see waiting
+	moved    time.Time             // when the fetch last got anything, or a downloader did
+	have     int64                 // what that is judged by
 }
-
-// source is one session as package fetch wants it.
-type source struct {
-	*exchange.Session
-	meter *exchange.Meter
-	over  chan struct{} // closed when the session failed
-	once  sync.Once
-	err   error
-}
-
-// Leaves adapts the exchange's buffers and errors to those of fetch.
-func (s *source) Leaves(ctx context.Context, next func() (int, int, bool), deliver func(int, fetch.Buf) error) error {
-	err := s.Session.Leaves(ctx, next, func(i int, b *exchange.Buf) error { return deliver(i, b) })
-	var m *exchange.MissingError
-	if errors.As(err, &m) && m.Index >= 0 {
-		return &fetch.MissingError{Leaf: m.Index, Err: err}
-	}
-	if err != nil {
-		s.once.Do(func() { s.err = err; close(s.over) })
-	}
-	return err
-}
-
-// Done does nothing: fetch calls it when the files are in their place, but a source counts a download only when the
-// library has it as well; sources.done tells it then.
-func (s *source) Done(context.Context) error { return nil }
-
-// Received implements fetch.Meter, so that a slow line is not taken for a source that stopped.
-func (s *source) Received() int64 { return s.meter.Peer(s.Peer()).Down }
 
 // sources begins to dial. For a goal without tickets the peer's own store is the one source.
-func (n *Node) sources(ctx context.Context, g goal) (*sources, error) {
-	s := &sources{failed: map[peer.ID]error{}}
+func (n *Node) sources(ctx context.Context, g goal, r api.GetRequest) (*sources, error) {
+	s := &sources{n: n, noSwarm: r.NoSwarm, wait: defaultWait, contacts: map[peer.ID]*contact{}, failed: map[peer.ID]error{},
+		tried: map[peer.ID]time.Time{}, moved: n.now()}
+	rand.Read(s.id[:])
+	if r.WaitSeconds > 0 {
+		s.wait = time.Duration(r.WaitSeconds) * time.Second
+	}
 	if len(g.tickets) == 0 {
 		tree, release, err := n.trees.open(ctx, g.root)
 		if err != nil {
@@ -74,11 +59,17 @@ func (n *Node) sources(ctx context.Context, g goal) (*sources, error) {
 		s.cancel = release
 		return s, nil
 	}
-	ctx, s.cancel = context.WithCancel(ctx)
+	s.ctx, s.cancel = context.WithCancel(ctx)
 	s.joining = make(chan fetch.Source)
-	s.dialling = len(g.tickets)
+	s.open = true
 	for _, t := range g.tickets {
-		s.wg.Go(func() { s.keep(ctx, n, t) })
+		s.add(&contact{ticket: t, origin: fromTicket})
+	}
+	s.mu.Lock()
+	s.open = !s.noSwarm
+	s.mu.Unlock()
+	if !s.noSwarm && n.cfg.MDNS {
+		s.wg.Go(func() { s.lookAround(g) })
 	}
 	go func() {
 		s.wg.Wait()
@@ -87,53 +78,113 @@ func (n *Node) sources(ctx context.Context, g goal) (*sources, error) {
 	return s, nil
 }
 
-// keep holds one ticket's peer connected.
-func (s *sources) keep(ctx context.Context, n *Node, t ticket.Ticket) {
-	log := n.log.With("part", "swarm", "peer", t.Peer)
-	defer s.dials(-1)
-	for attempt := 0; ; attempt++ {
-		if attempt > 0 && !pause(ctx, time.Second<<(attempt-1)/2) {
-			return
+// add holds one more peer, unless it is held already or nothing more is wanted.
+func (s *sources) add(c *contact) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := c.ticket.Peer
+	if !s.open || s.contacts[p] != nil || p == s.n.host.ID() || s.ctx.Err() != nil {
+		return false
+	}
+	if c.origin != fromTicket && len(s.contacts) >= maxContacts {
+		return false
+	}
+	c.s, c.moved = s, noWay
+	s.contacts[p] = c
+	s.dialling++
+	s.wg.Go(func() {
+		defer s.forget(c)
+		c.hold(s.ctx)
+	})
+	return true
+}
+
+// forget ends a contact. Another downloader may be introduced again; a ticket's peer is tried no more.
+func (s *sources) forget(c *contact) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dialling--
+	if c.origin != fromTicket {
+		delete(s.contacts, c.ticket.Peer)
+	}
+}
+
+// known hears that the object's tree is there.
+func (s *sources) known(leaves int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.leaves = leaves
+}
+
+// serve says that others can now be served, and tells the sources so that they introduce us.
+func (s *sources) serve() {
+	s.mu.Lock()
+	s.serving = true
+	all := append([]*source(nil), s.all...)
+	s.mu.Unlock()
+	for _, src := range all {
+		s.join(src)
+	}
+}
+
+// join takes part in the swarm of a source's downloaders. Both serve and the contact call it, in either order.
+func (s *sources) join(src *source) {
+	s.mu.Lock()
+	yes := s.serving && !src.joined
+	src.joined = src.joined || yes
+	s.mu.Unlock()
+	if yes {
+		if err := src.Session.Swarm(); err != nil {
+			s.n.log.Debug("swarm not joined", "part", "swarm", "peer", src.Peer(), "err", err)
 		}
-		sess, err := n.dial(ctx, t)
-		if err != nil {
-			log.Debug("source not reached", "attempt", attempt, "err", err)
-			s.mu.Lock()
-			first := len(s.failed) == 0 && !s.known(t.Peer)
-			s.failed[t.Peer] = err
-			s.mu.Unlock()
-			if first && attempt == 0 || attempt >= redials || !transient(err) || !s.known(t.Peer) {
-				return
-			}
-			continue
-		}
-		src := &source{Session: sess, meter: n.meter, over: make(chan struct{})}
+	}
+}
+
+// introduced adds the downloaders that a source names. What it says is a hint: they must prove the ticket.
+func (s *sources) introduced(by *source, who []exchange.Introduction) {
+	if s.noSwarm {
+		return
+	}
+	for _, i := range who {
+		t := by.ticket
+		t.Peer, t.Addrs = i.ID, i.Addrs
+		s.add(&contact{ticket: t, origin: fromSource})
+	}
+}
+
+// lookEvery is how often the peers of the local network are asked whether they have what is wanted.
+const lookEvery = 10 * time.Second
+
+// lookAround asks peers that mDNS found. Who does not know the ticket refuses, and learns nothing of it.
+func (s *sources) lookAround(g goal) {
+	for pause(s.ctx, time.Second) {
 		s.mu.Lock()
-		delete(s.failed, t.Peer)
-		s.all = append(s.all, src)
+		ready := s.serving
 		s.mu.Unlock()
-		began := n.now()
-		select {
-		case s.joining <- src:
-		case <-ctx.Done():
+		if ready {
+			break
+		}
+	}
+	for {
+		asked := 0
+		for p, as := range s.n.finder.everybody() {
+			s.mu.Lock()
+			again := s.n.now().Sub(s.tried[p]) > time.Minute
+			s.mu.Unlock()
+			if !again || asked >= 8 {
+				continue
+			}
+			t := g.tickets[0]
+			t.Peer, t.Addrs = p, as
+			if s.add(&contact{ticket: t, origin: fromNetwork}) {
+				asked++
+				s.mu.Lock()
+				s.tried[p] = s.n.now()
+				s.mu.Unlock()
+			}
+		}
+		if !pause(s.ctx, lookEvery) {
 			return
-		}
-		s.dials(-1)
-		select {
-		case <-src.over:
-		case <-ctx.Done():
-		}
-		s.dials(+1)
-		if ctx.Err() != nil {
-			return
-		}
-		sess.Close()
-		log.Info("source lost", "err", src.err)
-		if !transient(src.err) {
-			return
-		}
-		if n.now().Sub(began) > 10*time.Second {
-			attempt = 0 // it worked for a while: this is a new trouble, not the old one going on
 		}
 	}
 }
@@ -144,14 +195,22 @@ func (s *sources) dials(n int) {
 	s.dialling += n
 }
 
-// stuckFor is how long a get waits while every source that can be had is connected and none has what is missing.
-const stuckFor = time.Second
+// How long a get waits before it gives up when everybody who can be had is connected: while there are sources
+// that have everything, and when there are only downloaders, who may yet get what is missing.
+const (
+	stuckFor      = time.Second
+	stuckForSwarm = 10 * time.Second
+)
 
-// waiting hears whether the fetch waits for a source. When none will come it ends the dialling, which tells the
-// fetch that it has all it will get: a connected source whose file has changed is no reason to wait for ever.
-func (s *sources) waiting(yes bool) {
+// waiting hears whether the fetch waits for a source, and what there is by now: bytes done and leaves that others
+// have. When none will come it ends the dialling, which tells the fetch that it has all it will get: a connected
+// source whose file has changed is no reason to wait for ever.
+func (s *sources) waiting(yes bool, have int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if have != s.have {
+		s.have, s.moved = have, s.n.now()
+	}
 	switch {
 	case !yes && s.stuck != nil:
 		s.stuck.Stop()
@@ -164,41 +223,36 @@ func (s *sources) waiting(yes bool) {
 func (s *sources) giveUp() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.stuck == nil {
+		return
+	}
 	hopeless := s.dialling == 0
 	for _, x := range s.all {
 		select {
 		case <-x.over: // about to be dialled again, or given up by its own goroutine
 			hopeless = hopeless && !transient(x.err)
 		default:
+			if x.Partial() {
+				hopeless = hopeless && s.n.now().Sub(s.moved) > stuckForSwarm
+			}
 		}
 	}
-	switch {
-	case s.stuck == nil:
-	case hopeless:
+	if hopeless {
 		s.cancel()
-	default:
+	} else {
 		s.stuck.Reset(stuckFor)
 	}
 }
 
-// known tells whether a session with the peer was ever made.
-func (s *sources) known(p peer.ID) bool {
-	for _, x := range s.all {
-		if x.Peer() == p {
-			return true
-		}
-	}
-	return false
-}
-
 // transient errors are worth another try; a lie, a refusal or a full disk is not.
 func transient(err error) bool {
-	for _, e := range []error{exchange.ErrLost, exchange.ErrStalled, exchange.ErrUnreachable, exchange.ErrBusy, exchange.ErrFailed} {
+	for _, e := range []error{exchange.ErrLost, exchange.ErrStalled, exchange.ErrUnreachable, exchange.ErrBusy, exchange.ErrFailed,
+		fetch.ErrStalled} {
 		if errors.Is(err, e) {
 			return true
 		}
 	}
-	return false
+	return err == nil
 }
 
 func pause(ctx context.Context, d time.Duration) bool {
@@ -212,27 +266,8 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// done tells every source that is still there that the object is complete and safe.
-func (s *sources) done(ctx context.Context, log *slog.Logger) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	s.mu.Lock()
-	all := append([]*source(nil), s.all...)
-	s.mu.Unlock()
-	for _, src := range all {
-		select {
-		case <-src.over:
-			continue
-		default:
-		}
-		if err := src.Session.Done(ctx); err != nil {
-			log.Debug("source not told of the end", "peer", src.Peer(), "err", err)
-		}
-	}
-}
-
 func (s *sources) close() {
-	s.waiting(false)
+	s.waiting(false, 0)
 	s.cancel()
 	s.wg.Wait()
 	s.mu.Lock()
@@ -266,13 +301,22 @@ func (s *sources) view(states []fetch.SourceState) []api.TransferSource {
 	out := []api.TransferSource{}
 	seen := map[peer.ID]int{}
 	for _, st := range states {
-		v := api.TransferSource{PeerID: st.Peer.String(), Bytes: st.Bytes, State: string(st.State)}
+		v := api.TransferSource{PeerID: st.Peer.String(), Bytes: st.Bytes, State: string(st.State), Role: "source", Partial: st.Partial}
 		if st.Err != nil {
 			v.Reason = explain(st.Err).Message
 		}
+		if st.Stalled && st.Err == nil {
+			v.Reason = "sends nothing at the moment"
+		}
+		switch {
+		case !st.Partial:
+			v.Have = 1
+		case s.leaves > 0:
+			v.Have = float64(st.Have) / float64(s.leaves)
+		}
 		for _, x := range s.all {
 			if x.Peer() == st.Peer {
-				v.Address, v.Transport = x.Addr(), x.Transport()
+				v.Address, v.Transport, v.Why = x.Addr(), x.Transport(), x.why
 			}
 		}
 		if i, ok := seen[st.Peer]; ok { // dialled again: one row, the newest state, all bytes
@@ -285,7 +329,7 @@ func (s *sources) view(states []fetch.SourceState) []api.TransferSource {
 	}
 	for p, err := range s.failed {
 		if _, ok := seen[p]; !ok {
-			out = append(out, api.TransferSource{PeerID: p.String(), State: "dropped", Reason: explain(err).Message})
+			out = append(out, api.TransferSource{PeerID: p.String(), State: "dropped", Reason: explain(err).Message, Role: "source"})
 		}
 	}
 	return out

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"cairn/swarm/fetch"
 	"cairn/web/api"
 )
 
@@ -46,7 +47,10 @@ type transfer struct {
 	cancel  context.CancelFunc
 	rate    meter
 	sources map[string]*meter
+	history history
 	dirty   bool
+	part    *fetch.Partial // of a download whose tree is known
+	last    *fetch.Pieces  // of one that has ended
 }
 
 // transfers knows every transfer under way and the last ended ones, and tells the hub of changes: at once when one
@@ -76,6 +80,7 @@ func (ts *transfers) start(t api.Transfer, cancel context.CancelFunc) *transfer 
 		t.State = "active"
 	}
 	row := &transfer{Transfer: t, cancel: cancel, sources: map[string]*meter{}}
+	row.history.sample(t.Started, t.Direction, t.Sources)
 	ts.all = append(ts.all, row)
 	ts.trim()
 	ts.announce(row)
@@ -130,7 +135,12 @@ func (ts *transfers) end(t *transfer, err error) {
 		return
 	}
 	now := ts.now().UTC()
+	t.history.sample(now, t.Direction, t.Sources)
 	t.Ended, t.BPS, t.ETAMillis = &now, 0, 0
+	if t.part != nil {
+		last := t.part.Pieces(shownCells)
+		t.part, t.last = nil, &last
+	}
 	switch e := explain(err); {
 	case err == nil:
 		t.State, t.Reason = "done", ""
@@ -173,6 +183,7 @@ func (ts *transfers) tick(now time.Time) {
 			}
 			s.BPS = m.tick(now, s.Bytes)
 		}
+		t.history.sample(now, t.Direction, t.Sources)
 		if t.dirty {
 			ts.announce(t)
 		}
@@ -226,4 +237,28 @@ func (ts *transfers) stop(id string) (api.Transfer, error) {
 	}
 	t.cancel()
 	return snap, nil
+}
+
+// shownCells is how many cells of a piece map are told apart at most.
+const shownCells = 4096
+
+// watch lets a download's pieces be looked at.
+func (ts *transfers) watch(t *transfer, part *fetch.Partial) {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	t.part = part
+}
+
+// pieces returns the pieces of a download; false while there are none to show.
+func (ts *transfers) pieces(t *transfer) (fetch.Pieces, bool) {
+	ts.mu.Lock()
+	part, last := t.part, t.last
+	ts.mu.Unlock()
+	switch {
+	case part != nil:
+		return part.Pieces(shownCells), true
+	case last != nil:
+		return *last, true
+	}
+	return fetch.Pieces{}, false
 }

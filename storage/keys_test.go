@@ -136,7 +136,8 @@ func TestSealBindsName(t *testing.T) {
 
 func FuzzDecodeIndex(f *testing.F) {
 	d := digest{1, 2, 3}
-	f.Add(refKey(d, 7), ref{7, 8, 9}.encode())
+	f.Add(refKey(d, 7), ref{file: 7, offset: 8, length: 9}.encode())
+	f.Add(refKey(d, 7), ref{file: 7, offset: 8, length: 9, summed: true, sum: 10}.encode())
 	f.Add([]byte("r/"), []byte{})
 	f.Add([]byte(keyTotals), totals{Blocks: 1}.encode())
 	f.Fuzz(func(t *testing.T, key, val []byte) {

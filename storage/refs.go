@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"io/fs"
 	"iter"
@@ -74,12 +75,12 @@ func (s *Store) fileRecord(id uint64) (f fileRecord, err error) {
 
 // getReferenced reads d from the first of its places that still has it. Errors: block.ErrNotFound when there is
 // none, else that of the first place.
-func (s *Store) getReferenced(d digest, dst []byte) (data []byte, at ref, err error) {
+func (s *Store) getReferenced(d digest, dst []byte, hash bool) (data []byte, at ref, err error) {
 	var first error
 	for r, err := range s.refs(d) {
 		if err == nil {
 			var data []byte
-			if data, err = s.readRef(d, r, dst); err == nil {
+			if data, err = s.readRef(d, r, dst, hash); err == nil {
 				return data, r, nil
 			}
 		}
@@ -93,8 +94,16 @@ func (s *Store) getReferenced(d digest, dst []byte) (data []byte, at ref, err er
 	return nil, ref{}, first
 }
 
+// matches tells whether data is what was referenced: by its hash, or where that is good enough by its checksum.
+func (r ref) matches(d digest, data []byte, hash bool) bool {
+	if !hash && r.summed {
+		return crc32.Checksum(data, castagnoli) == r.sum
+	}
+	return sha256.Sum256(data) == d
+}
+
 // readRef reads one place and verifies it.
-func (s *Store) readRef(d digest, r ref, dst []byte) ([]byte, error) {
+func (s *Store) readRef(d digest, r ref, dst []byte, hash bool) ([]byte, error) {
 	rec, err := s.fileRecord(r.file)
 	if err != nil {
 		return nil, err
@@ -113,7 +122,7 @@ func (s *Store) readRef(d digest, r ref, dst []byte) ([]byte, error) {
 	} else if err != nil {
 		return nil, &FileError{Path: rec.Path, Reason: Unreadable, Err: err}
 	}
-	if sha256.Sum256(dst) != d {
+	if !r.matches(d, dst, hash) {
 		return nil, &FileError{Path: rec.Path, Reason: Changed}
 	}
 	return dst, nil

@@ -190,3 +190,39 @@ func TestReferenceVerified(t *testing.T) {
 		}
 	}
 }
+
+// What is read to be sent is not hashed, but a byte that flipped, or a reference that was wrong, is told all the same.
+func TestGetToSend(t *testing.T) {
+	f := newFixture(t)
+	data := blocktest.Data(1, 5000)
+	path := f.write("a", data)
+	info, err := os.Stat(path)
+	f.must(err)
+	w := f.NewWriter(t.Context(), WriterOptions{})
+	defer w.Close()
+	id, err := w.File(path, info)
+	f.must(err)
+	c, owned := block.Sum(cid.Raw, data), block.Block{CID: block.Sum(cid.Raw, blocktest.Data(3, 5000)), Data: blocktest.Data(3, 5000)}
+	f.must(w.Leaf(t.Context(), id, 0, c, data))
+	wrong := block.Sum(cid.Raw, blocktest.Data(2, 100))
+	f.must(w.Reference(t.Context(), id, 0, wrong, 100)) // without the bytes at hand there is no checksum
+	f.must(w.Commit(t.Context()))
+	f.must(f.Put(t.Context(), owned))
+	for _, want := range []block.Block{{CID: c, Data: data}, owned} {
+		got, err := f.GetToSend(t.Context(), want.CID, nil)
+		f.must(err)
+		if !bytes.Equal(got, want.Data) {
+			t.Fatal("other bytes")
+		}
+	}
+	if got, err := f.GetToSend(t.Context(), wrong, nil); got != nil || !errors.Is(err, ErrChangedFile) {
+		t.Fatal(got, err)
+	}
+	flipped := bytes.Clone(data)
+	flipped[4000] ^= 1
+	f.write("a", flipped)
+	f.must(os.Chtimes(path, info.ModTime(), info.ModTime()))
+	if got, err := f.GetToSend(t.Context(), c, nil); got != nil || !errors.Is(err, ErrChangedFile) {
+		t.Fatal(got, err)
+	}
+}

@@ -59,7 +59,7 @@ func (s *Store) Verify(ctx context.Context, visit func(Finding), progress func(V
 		if !ok {
 			continue
 		}
-		data, err := s.getOwned(d, buf)
+		data, err := s.getOwned(d, buf, true)
 		switch {
 		case err == nil:
 			res.Blocks++
@@ -130,7 +130,7 @@ func (v *refVerifier) chunk(ctx context.Context, all []place) error {
 			v.res.Files++
 		}
 		v.res.Refs++
-		data, err := v.s.readRef(p.d, p.r, v.buf)
+		data, err := v.s.readRef(p.d, p.r, v.buf, true)
 		if err == nil {
 			v.res.RefBytes += int64(len(data))
 			v.progress(*v.res)

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io/fs"
 	"math/rand/v2"
 	"sync"
@@ -159,7 +160,7 @@ func (w *Writer) Leaf(ctx context.Context, id uint64, off int64, c cid.Cid, data
 	if err := w.s.admitSmall(); err != nil {
 		return fmt.Errorf("store leaf: %w", err)
 	}
-	r := ref{file: id, offset: off, length: len(data)}
+	r := ref{file: id, offset: off, length: len(data), summed: true, sum: crc32.Checksum(data, castagnoli)}
 	return w.s.writes.send(ctx, request{ops: []op{{key: refKey(d, id), val: r.encode()}}})
 }
 

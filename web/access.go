@@ -89,6 +89,15 @@ func (a access) UseLink(ctx context.Context, token string) (api.LinkRequest, err
 	return a.s.cfg.Sessions.useLink(callerOf(ctx).cookie, token)
 }
 
+func (a access) NewHandle(ctx context.Context, r api.LinkRequest) (api.Link, error) {
+	text, expires := a.s.cfg.Sessions.newHandle(callerOf(ctx).cookie, r)
+	return api.Link{URL: "/v1/opened/" + text, Expires: expires}, nil
+}
+
+func (a access) UseHandle(ctx context.Context, token string) (api.LinkRequest, error) {
+	return a.s.cfg.Sessions.useHandle(callerOf(ctx).cookie, token)
+}
+
 // cookie is the session cookie. It has no Secure flag because loopback has no TLS.
 func (a access) cookie(value string, maxAge int) *http.Cookie {
 	return &http.Cookie{

@@ -89,6 +89,18 @@ func TestBadRequests(t *testing.T) {
 		{"get of two kinds", true, b.raw("POST /v1/local/get", `{"tickets":["a"],"ref":"b"}`)},
 		{"name with a slash", true, b.raw("POST /v1/uploads?name=..%2Fx", "x")},
 		{"no name", true, b.raw("POST /v1/uploads", "x")},
+		// Limits.
+		{"negative limit", true, b.raw("PUT /v1/limits", `{"up":-1,"down":0,"peers":[],"hours":[]}`)},
+		{"absurd limit", true, b.raw("PUT /v1/limits", `{"up":9223372036854775807,"down":0,"peers":[],"hours":[]}`)},
+		{"limit of seven bytes", true, b.raw("PUT /v1/limits", `{"up":0,"down":7,"peers":[],"hours":[]}`)},
+		{"limits without lists", true, b.raw("PUT /v1/limits", `{"up":0,"down":0}`)},
+		{"a peer limited twice", true, b.raw("PUT /v1/limits", limits(`{"peer_id":"a","up":0,"down":0}`, 2, ``, 0))},
+		{"257 limited peers", true, b.raw("PUT /v1/limits", limits(`{"peer_id":"a","up":0,"down":0}`, 257, ``, 0))},
+		{"limits by hour given twice", true, b.raw("PUT /v1/limits", limits(``, 0, `{"days":[],"from":"01:00","to":"02:00","up":0,"down":0}`, 2))},
+		{"65 limits by hour", true, b.raw("PUT /v1/limits", limits(``, 0, `{"days":[],"from":"01:00","to":"02:00","up":0,"down":0}`, 65))},
+		{"hour that is none", true, b.raw("PUT /v1/limits", limits(``, 0, `{"days":[],"from":"25:00","to":"2:00","up":0,"down":0}`, 1))},
+		{"day that is none", true, b.raw("PUT /v1/limits", limits(``, 0, `{"days":["fry"],"from":"01:00","to":"02:00","up":0,"down":0}`, 1))},
+		{"hours without length", true, b.raw("PUT /v1/limits", limits(``, 0, `{"days":["fri"],"from":"01:00","to":"01:00","up":0,"down":0}`, 1))},
 		// Ranges and headers.
 		{"range beyond the end", true, b.raw("GET /v1/content/e1", "", "Range: bytes=100-")},
 		{"malformed range", true, b.raw("GET /v1/content/e1", "", "Range: bytes=z")},
@@ -167,4 +179,10 @@ func TestHugeHeader(t *testing.T) {
 	if a.StatusCode != 431 {
 		t.Errorf("status %d", a.StatusCode)
 	}
+}
+
+// limits is a body of PUT /v1/limits with the same peer and the same hours so many times.
+func limits(peer string, peers int, hours string, rules int) string {
+	list := func(one string, n int) string { return strings.TrimSuffix(strings.Repeat(one+",", n), ",") }
+	return `{"up":0,"down":0,"peers":[` + list(peer, peers) + `],"hours":[` + list(hours, rules) + `]}`
 }

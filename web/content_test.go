@@ -5,6 +5,7 @@ import (
 	"io"
 	"mime"
 	"mime/multipart"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -65,6 +66,29 @@ func TestRanges(t *testing.T) {
 	a = b.request(t, true, b.raw("GET /v1/content/e1", "", "If-None-Match: "+a.Header.Get("ETag")))
 	if a.StatusCode != 304 {
 		t.Errorf("unchanged: %d", a.StatusCode)
+	}
+}
+
+// TestRangeEnds: the content hears where what is read of it ends, so that nothing beyond is fetched.
+func TestRangeEnds(t *testing.T) {
+	b := start(t, nil)
+	for _, c := range []struct {
+		ranges string
+		want   []int64 // the last ones; before them the beginning is tried
+	}{
+		{"", []int64{-1}},
+		{"bytes=4-7", []int64{8}},
+		{"bytes=4-", []int64{16}},
+		{"bytes=4-99", []int64{16}},
+		{"bytes=-3", []int64{16}},
+		{"bytes=0-1, 5-6,14-15", []int64{2, 7, 16}},
+		{"bytes=5-4", nil},
+	} {
+		b.request(t, true, b.raw("GET /v1/content/e1", "", "Range: "+c.ranges))
+		got := b.peer.Ends()
+		if len(got) < len(c.want) || !slices.Equal(got[len(got)-len(c.want):], c.want) {
+			t.Errorf("%q: %v, want %v at the end", c.ranges, got, c.want)
+		}
 	}
 }
 

@@ -68,3 +68,11 @@ func TryLink(s *Sessions, cookie, link string) bool {
 	_, err := s.useLink(n, link)
 	return err == nil
 }
+
+// NewHandle and UseHandle work for the socket.
+func NewHandle(s *Sessions, ref string) string {
+	text, _ := s.newHandle(nil, api.LinkRequest{Ref: ref})
+	return text
+}
+
+func UseHandle(s *Sessions, text string) (api.LinkRequest, error) { return s.useHandle(nil, text) }

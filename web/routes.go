@@ -45,6 +45,9 @@ func routes() []route {
 		{"GET /v1/peers", rightSession, classQuick},
 		{"GET /v1/events", rightSession, classStream},
 
+		{"GET /v1/limits", rightSession, classQuick},
+		{"PUT /v1/limits", rightSession, classQuick},
+
 		{"GET /v1/entries", rightSession, classQuick},
 		{"GET /v1/entries/{ref}", rightSession, classQuick},
 		{"DELETE /v1/entries/{ref}", rightSession, classQuick},
@@ -62,6 +65,8 @@ func routes() []route {
 		{"GET /v1/transfers", rightSession, classQuick},
 		{"GET /v1/transfers/{id}", rightSession, classQuick},
 		{"DELETE /v1/transfers/{id}", rightSession, classQuick},
+		{"GET /v1/transfers/{id}/pieces", rightSession, classQuick},
+		{"GET /v1/transfers/{id}/rates", rightSession, classQuick},
 		{"POST /v1/gets", rightSession, classStream},
 
 		{"GET /v1/list/{ref}", rightSession, classQuick},
@@ -69,6 +74,9 @@ func routes() []route {
 		{"HEAD /v1/content/{ref}", rightSession, classBulk},
 		{"POST /v1/download-links", rightSession, classQuick},
 		{"GET /v1/downloads/{token}", rightCookie, classBulk},
+		{"POST /v1/open", rightSession, classQuick},
+		{"GET /v1/opened/{token}", rightCookie, classBulk},
+		{"HEAD /v1/opened/{token}", rightCookie, classBulk},
 		{"POST /v1/uploads", rightSession, classBulk},
 		{"POST /v1/car", rightSession, classBulk},
 		{"GET /v1/car/{ref}", rightSession, classBulk},

@@ -3,6 +3,7 @@ package web
 import (
 	"crypto/ecdsa"
 	"crypto/sha256"
+	"maps"
 	"net/http"
 	"slices"
 	"sync"
@@ -23,13 +24,15 @@ const (
 	maxChallenge = 16
 	linkLife     = time.Minute
 	maxLinks     = 256
+	handleLife   = 10 * time.Minute // since the last use
+	maxHandles   = 64
 
 	resumePrefix = "cairn-resume-1:"
 )
 
 type digest = [sha256.Size]byte
 
-// Sessions holds login codes, the sessions that they opened and the download links of those. Nothing is written
+// Sessions holds login codes, the sessions that they opened, and the download links and handles of those. Nothing is written
 // to disk: a restart ends every session. Tokens are kept as their SHA-256 only. It starts no goroutines; what
 // expired is removed when something is added. Safe for concurrent use.
 type Sessions struct {
@@ -39,6 +42,7 @@ type Sessions struct {
 	codes    []*code
 	sessions map[digest]*session // by the hash of the cookie
 	links    map[digest]*link    // by the hash of the token
+	handles  map[digest]*link    // by the hash of the token
 }
 
 type code struct {
@@ -67,7 +71,7 @@ func NewSessions(now func() time.Time) *Sessions {
 	if now == nil {
 		now = time.Now
 	}
-	return &Sessions{now: now, sessions: map[digest]*session{}, links: map[digest]*link{}}
+	return &Sessions{now: now, sessions: map[digest]*session{}, links: map[digest]*link{}, handles: map[digest]*link{}}
 }
 
 // NewCode makes a login code that works once, for two minutes. At most eight wait; a ninth replaces the oldest.
@@ -218,10 +222,8 @@ func (s *Sessions) sweep() {
 			s.drop(n)
 		}
 	}
-	for h, l := range s.links {
-		if !now.Before(l.expires) {
-			delete(s.links, h)
-		}
+	for _, m := range []map[digest]*link{s.links, s.handles} {
+		maps.DeleteFunc(m, func(_ digest, l *link) bool { return !now.Before(l.expires) })
 	}
 }
 
@@ -237,10 +239,8 @@ func (s *Sessions) dropOldest() {
 
 func (s *Sessions) drop(n *session) {
 	delete(s.sessions, n.id)
-	for h, l := range s.links {
-		if l.session == n.id {
-			delete(s.links, h)
-		}
+	for _, m := range []map[digest]*link{s.links, s.handles} {
+		maps.DeleteFunc(m, func(_ digest, l *link) bool { return l.session == n.id })
 	}
 }
 

@@ -26,6 +26,7 @@ type world struct {
 	version    string        // API version of the peer, "" for ours
 	getTakes   time.Duration
 	farewell   error // of requests that a peer drops when it ends
+	limits     api.Limits
 }
 
 func (w *world) doors() doors {
@@ -190,4 +191,17 @@ func (r *fakeRemote) Watch(ctx context.Context, id string) iter.Seq2[api.ShareUp
 
 func (r *fakeRemote) Get(ctx context.Context, q api.GetRequest, _ client.OnProgress, _ client.OnWarning) (api.GetResult, error) {
 	return api.GetResult{Path: "/out"}, r.wait(ctx, r.w.getTakes)
+}
+
+func (r *fakeRemote) Limits(context.Context) (api.Limits, error) {
+	r.w.mu.Lock()
+	defer r.w.mu.Unlock()
+	return r.w.limits, nil
+}
+
+func (r *fakeRemote) SetLimits(_ context.Context, l api.Limits) (api.Limits, error) {
+	r.w.mu.Lock()
+	defer r.w.mu.Unlock()
+	r.w.limits = l
+	return l, nil
 }

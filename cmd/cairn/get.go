@@ -17,6 +17,7 @@ type getOptions struct {
 	output  string
 	force   bool
 	noSwarm bool
+	wait    lifetime
 }
 
 func newGet(e *env) *cobra.Command {
@@ -31,9 +32,15 @@ together.
 A ticket may be given as text, as @FILE, or as - for stdin; spaces and line breaks in it are
 forgiven. Text on the command line can be read by other users of the machine.
 
+Others who fetch the same with the same ticket are served at once with what is here, and
+serve in turn, so that one source feeds many; --no-swarm keeps out of that. A source that goes
+away is waited for.
+
 The file appears under its name only when it is complete. After an interruption of any kind
-run the same command again: it goes on where it stopped. Content that this machine has
-already, named by CID or by the ID of a library entry, is copied without a ticket.
+run the same command again: it goes on where it stopped. What was under way in a peer that
+stays (cairn up) when it ended is gone on with when it starts again. Content that this
+machine has already, named by CID or by the ID of a library entry, is copied without a
+ticket.
 
 With --json each line is an event: "progress", "warning", and at the end "result" with
 path, cid, size, fetched and resumed bytes and ms.`,
@@ -51,6 +58,7 @@ path, cid, size, fetched and resumed bytes and ms.`,
 	f.StringVarP(&o.output, "output", "o", "", "`PATH` to make; a directory that exists: put it inside")
 	f.BoolVar(&o.force, "force", false, "replace what is there")
 	f.BoolVar(&o.noSwarm, "no-swarm", false, "do not exchange with other downloaders")
+	f.Var(&o.wait, "wait", "how long to wait for a source that went away, such as 30s, 1h; at most 7d (default 2m)")
 	return cmd
 }
 
@@ -61,7 +69,10 @@ type getEvent struct {
 }
 
 func runGet(ctx context.Context, e *env, o getOptions) error {
-	req := api.GetRequest{Force: o.force, NoSwarm: o.noSwarm}
+	if o.wait.d > maxWait {
+		return usagef("--wait %s: too long", o.wait.String()).WithHint("write at most 7d")
+	}
+	req := api.GetRequest{Force: o.force, NoSwarm: o.noSwarm, WaitSeconds: int64(o.wait.d / time.Second)}
 	if err := e.whatToGet(o.args, &req); err != nil {
 		return err
 	}
@@ -96,6 +107,9 @@ func runGet(ctx context.Context, e *env, o getOptions) error {
 	}
 	return nil
 }
+
+// maxWait is the API's bound.
+const maxWait = 7 * 24 * time.Hour
 
 // whatToGet tells tickets from the name of something that this peer has.
 func (e *env) whatToGet(args []string, req *api.GetRequest) (err error) {

@@ -54,6 +54,11 @@ type remote interface {
 	// Open reads length bytes of a file from off; length -1: to its end.
 	Open(ctx context.Context, ref, path string, off, length int64) (content, error)
 	List(ctx context.Context, ref, path string) (api.Listing, error)
+	Transfers(ctx context.Context) ([]api.Transfer, error)
+	Pieces(ctx context.Context, id string) (api.Pieces, error)
+	Cancel(ctx context.Context, id string) (api.Transfer, error)
+	Limits(ctx context.Context) (api.Limits, error)
+	SetLimits(ctx context.Context, l api.Limits) (api.Limits, error)
 	Handover(ctx context.Context) error
 	LoginCode(ctx context.Context) (api.LoginCode, error)
 	Close()

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/host"
@@ -31,6 +32,7 @@ type ClientConfig struct {
 	Write time.Duration // for one request to leave, 15 s
 	Pool  *Pool         // share one between sessions
 	Meter *Meter
+	Shape Shaper // nil: nothing is limited
 	Log   *slog.Logger
 }
 
@@ -46,15 +48,18 @@ func (c ClientConfig) withDefaults() ClientConfig {
 	if c.Meter == nil {
 		c.Meter = &Meter{}
 	}
+	if c.Shape == nil {
+		c.Shape = free{}
+	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	return c
 }
 
-// Session is a right proved to a peer. Its operations run one after the other: a call waits for the one before.
-// An operation that ends with an error other than *MissingError, or with something still asked for, closes the
-// session. Safe for concurrent use.
+// Session is a right proved to a peer. [Session.Run] delivers what [Session.Request] asks for, from any goroutine;
+// before it, [Session.Nodes] fetches inner nodes. An operation that ends with an error of the source, or with
+// something still asked for, closes the session. Safe for concurrent use.
 type Session struct {
 	cfg       ClientConfig
 	h         host.Host
@@ -66,11 +71,23 @@ type Session struct {
 	transport string
 	size      int64
 	leaves    int
-	tag       string // protects the connection from being trimmed
+	partial   bool
+	others    int
+	tag       string          // protects the connection from being trimmed
+	ctx       context.Context // ends with the session
+	cancel    context.CancelFunc
 
-	turn  chan struct{} // capacity 1: held by the operation in progress
-	nodes uint64        // nodes asked for since the session began; guarded by turn
-	pace  pace          // guarded by turn
+	turn  chan struct{} // capacity 1: held by whoever reads
+	ran   bool          // Run was called; guarded by turn
+	early []aside       // what came before Run; guarded by turn
+	kept  int           // bytes of it; guarded by turn
+	told  int           // leaves that the source said it has; guarded by turn
+	met   int           // peers that the source introduced; guarded by turn
+	owed  owed
+
+	sendMu  sync.Mutex  // held while asking, so that owed is in the order of the wire
+	nodes   int         // nodes asked for since the session began; guarded by sendMu
+	swarmed atomic.Bool // Swarm was said
 
 	mu  sync.Mutex
 	err error // why the session is closed; nil while it is open
@@ -91,6 +108,12 @@ func (s *Session) Size() int64 { return s.size }
 // NumLeaves returns the number of leaves that the source says the object has. Not verified.
 func (s *Session) NumLeaves() int { return s.leaves }
 
+// Partial tells whether the source holds only part of the object. It says which part to Handler.Have.
+func (s *Session) Partial() bool { return s.partial }
+
+// Others returns how many other downloaders took part in the swarm when this session began. Not verified.
+func (s *Session) Others() int { return s.others }
+
 func newSessionOf(h host.Host, st network.Stream, cfg ClientConfig) *Session {
 	s := &Session{cfg: cfg, h: h, st: st, turn: make(chan struct{}, 1)}
 	conn := st.Conn()
@@ -98,16 +121,16 @@ func newSessionOf(h host.Host, st network.Stream, cfg ClientConfig) *Session {
 	c, all := cfg.Meter.of(conn.RemotePeer()), &cfg.Meter.all
 	s.up = func(n int) { c.up.Add(int64(n)); all.up.Add(int64(n)) }
 	down := func(n int) { c.down.Add(int64(n)); all.down.Add(int64(n)) }
-	s.in = &pacedReader{s: st, stall: cfg.Stall, count: down}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.in = &pacedReader{s: st, count: down}
+	s.owed.in, s.owed.stall, s.owed.done = s.in, cfg.Stall, cfg.Done
 	s.r = bufio.NewReaderSize(s.in, readBuffer)
 	return s
 }
 
 // prove is the client's half of the handshake.
 func (s *Session) prove(t ticket.Ticket) error {
-	deadline := time.Now().Add(s.cfg.Handshake)
-	s.st.SetDeadline(deadline)
-	s.in.armed = deadline // so that the deadline stays
+	s.st.SetDeadline(time.Now().Add(s.cfg.Handshake))
 	key := t.Key()
 	id := key.ID()
 	var nonce [32]byte
@@ -139,9 +162,8 @@ func (s *Session) prove(t ticket.Ticket) error {
 		return fmt.Errorf("%w: object of impossible size", ErrProtocol)
 	}
 	s.size, s.leaves = int64(accept.Size), int(accept.Leaves)
-	s.pace.init(s.size, s.leaves)
+	s.partial, s.others = accept.Partial, int(min(accept.Others, math.MaxInt32))
 	s.st.SetDeadline(time.Time{})
-	s.in.armed = time.Time{}
 	return nil
 }
 
@@ -152,33 +174,48 @@ func (s *Session) write(b []byte) error {
 	return err
 }
 
-// request sends requests within the time for writing.
-func (s *Session) request(b []byte) error {
+// ask sends a request within the time for writing and notes what is owed for it; a failure closes the session. An
+// answer of no kind is none. With sendMu held.
+func (s *Session) ask(b []byte, a answer) error {
+	if err := s.closed(); err != nil {
+		return err
+	}
+	if a.kind != 0 {
+		s.owed.push(a) // first, because the answer may be faster than the return of Write
+	}
 	s.st.SetWriteDeadline(time.Now().Add(s.cfg.Write))
-	return s.write(b)
+	if err := s.write(b); err != nil {
+		return s.fail(s.name(err))
+	}
+	return nil
 }
 
-// acquire begins an operation. The returned end must be called with its result, which it completes: it names
+// acquire begins an operation that reads. The returned end must be called with its result, which it completes: it names
 // what ctx or Close did, closes the session after an error, and ends the operation.
 func (s *Session) acquire(ctx context.Context) (end func(error) error, err error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
 	}
 	select {
 	case s.turn <- struct{}{}:
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return nil, context.Cause(ctx)
 	}
+	return s.begin(ctx)
+}
+
+// begin is acquire for whoever has the turn already; with an error it is given back.
+func (s *Session) begin(ctx context.Context) (end func(error) error, err error) {
 	if err := s.closed(); err != nil {
 		<-s.turn
 		return nil, err
 	}
-	stop := context.AfterFunc(ctx, func() { s.fail(ctx.Err()) })
+	stop := context.AfterFunc(ctx, func() { s.quit(context.Cause(ctx)) })
 	return func(err error) error {
 		if !stop() { // ctx ended: the session is closed, or will be in a moment, whatever came of the operation
-			s.fail(ctx.Err())
+			s.quit(context.Cause(ctx))
 			if err != nil {
-				err = ctx.Err()
+				err = callerError{context.Cause(ctx)}
 			}
 		}
 		if err != nil && !isMissing(err) {
@@ -205,14 +242,25 @@ func (s *Session) closed() error {
 }
 
 // fail closes the session because of err, unless it is closed already, and returns why it is.
-func (s *Session) fail(err error) error {
+func (s *Session) fail(err error) error { return s.close(err, false) }
+
+// quit closes the session because this side wants no more: in good order if nothing is owed.
+func (s *Session) quit(err error) error { return s.close(err, true) }
+
+func (s *Session) close(err error, well bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.err == nil {
-		s.err = err
-		s.st.Reset()
-		s.unprotect()
+	if s.err != nil {
+		return s.err
 	}
+	s.err = err
+	s.cancel()
+	if well && s.tag != "" && s.owed.empty() { // and the handshake is over
+		s.st.Close()
+	} else {
+		s.st.Reset()
+	}
+	s.unprotect()
 	return s.err
 }
 
@@ -238,19 +286,7 @@ func (s *Session) name(err error) error {
 
 // Close ends the session. Calls that are in progress fail with ErrClosed.
 func (s *Session) Close() error {
-	select {
-	case s.turn <- struct{}{}: // nothing in progress: say good bye
-		defer func() { <-s.turn }()
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if s.err == nil {
-			s.err = ErrClosed
-			s.unprotect()
-			return s.st.Close()
-		}
-	default:
-		s.fail(ErrClosed)
-	}
+	s.quit(ErrClosed)
 	return nil
 }
 
@@ -289,19 +325,38 @@ func (s *Session) refused(h header) error {
 	return errorOf(m.Reason)
 }
 
-// next reads the header of the next frame, giving the source a new stall time.
-func (s *Session) next() (header, error) {
-	s.in.arm()
-	h, err := readHeader(s.r, toClient)
-	return h, within(err)
-}
-
-// payload reads a body into a pooled buffer, which the caller owns.
+// payload reads a body into a pooled buffer, which the caller owns, as fast as the shaper lets it.
 func (s *Session) payload(h header) (*Buf, error) {
 	b := s.cfg.Pool.Get(h.size)
-	if _, err := io.ReadFull(s.r, b.Bytes()); err != nil {
+	s.in.payload, s.in.since = true, 0
+	err := s.fill(b.Bytes())
+	s.in.payload = false
+	if err != nil {
 		b.Release()
-		return nil, within(err)
+		return nil, err
 	}
 	return b, nil
+}
+
+func (s *Session) fill(dst []byte) error {
+	for p := s.Peer(); ; {
+		n := len(dst)
+		limited := s.cfg.Shape.Limited(p)
+		if limited {
+			n = min(n, smallPiece)
+		}
+		if _, err := io.ReadFull(s.r, dst[:n]); err != nil {
+			return within(err)
+		}
+		began := time.Now()
+		if err := s.cfg.Shape.Down(s.ctx, p, n); err != nil {
+			return err
+		}
+		if limited {
+			s.in.paused(time.Since(began))
+		}
+		if dst = dst[n:]; len(dst) == 0 {
+			return nil
+		}
+	}
 }

@@ -1,7 +1,8 @@
 // Package exchange is the block protocol: it serves objects to peers that hold a ticket, and fetches them.
 //
 // A session is one libp2p stream. It proves the right to one root in both directions, then carries the root's
-// inner nodes by CID and its leaves by index ranges, in the order asked ([Server], [Dial], [Session]).
+// inner nodes by CID and its leaves by index ranges, in the order asked ([Server], [Dial], [Session]). A server may
+// hold only part of an object ([Partial]) and introduces the downloaders of a ticket to each other.
 //
 // It promises that nothing is served outside the root that a session has a right to; that an unknown ticket, a
 // wrong proof and an altered expiry get the same answer; that every read has a size cap and a deadline; and that
@@ -10,7 +11,7 @@
 // does not decide rights (see [Rights]), does not store, and does not choose what to fetch from whom.
 //
 // Goroutines: a server's session runs inside the call of [Server.Handle] and all its goroutines have ended when
-// that returns. A client's session has none of its own. The protocol is described in DESIGN.md.
+// that returns. A client's session has none of its own: it reads inside [Session.Run]. The protocol is described in DESIGN.md.
 package exchange
 
 import (
@@ -82,7 +83,7 @@ type MissingError struct {
 	Index  int     // of the leaf; -1 for a node
 	CID    cid.Cid // of the node; undefined for a leaf
 	Reason Reason
-	Count  int // how many leaves were missing in this call; Index and Reason are those of the first
+	Count  int // how many leaves are missing; Index and Reason are those of the first
 }
 
 func (e *MissingError) Error() string {

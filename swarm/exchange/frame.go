@@ -29,12 +29,19 @@ const (
 	kindDone      kind = 0x08 // client
 	kindAcked     kind = 0x09 // server
 	kindMissing   kind = 0x0a // server
+	kindCancel    kind = 0x0b // client
+	kindSkipped   kind = 0x0c // server
+	kindHave      kind = 0x0d // server, between answers
+	kindSwarm     kind = 0x0e // client
+	kindPeers     kind = 0x0f // server, between answers
 	kindLeaf      kind = 0x10 // server, raw
 	kindNode      kind = 0x11 // server, raw
 )
 
 const (
 	maxControl = 64 << 10                           // bytes of a control message
+	maxSmall   = 1 << 10                            // of one that holds a few numbers at most
+	maxPeers   = 8 << 10                            // of an introduction
 	maxBatch   = 1024                               // CIDs in one GetNodes
 	maxCID     = 64                                 // bytes of one of them
 	maxHeader  = 1 + 2*binary.MaxVarintLen64        // bytes of a frame header
@@ -65,21 +72,7 @@ func readHeader(r *bufio.Reader, to direction) (h header, err error) {
 		return h, err
 	}
 	h.kind = kind(b)
-	limit := 0
-	switch h.kind {
-	case kindHello, kindProof, kindGetNodes, kindGetLeaves, kindDone:
-		if to == toServer {
-			limit = maxControl
-		}
-	case kindChallenge, kindAccept, kindRefused, kindAcked, kindMissing:
-		if to == toClient {
-			limit = maxControl
-		}
-	case kindLeaf, kindNode:
-		if to == toClient {
-			limit = block.MaxSize
-		}
-	}
+	limit := limitOf(h.kind, to)
 	if limit == 0 {
 		return h, fmt.Errorf("%w: unexpected frame kind %#x", ErrProtocol, b)
 	}
@@ -95,6 +88,30 @@ func readHeader(r *bufio.Reader, to direction) (h header, err error) {
 		h.index, err = readUvarint(r)
 	}
 	return h, err
+}
+
+// limitOf returns how many bytes the body of a frame may have; 0 for one that this side may not be sent.
+func limitOf(k kind, to direction) int {
+	if to == toServer {
+		switch k {
+		case kindHello, kindProof, kindGetNodes, kindGetLeaves, kindDone:
+			return maxControl
+		case kindCancel, kindSwarm:
+			return maxSmall
+		}
+		return 0
+	}
+	switch k {
+	case kindChallenge, kindAccept, kindRefused, kindAcked, kindMissing, kindHave:
+		return maxControl
+	case kindSkipped:
+		return maxSmall
+	case kindPeers:
+		return maxPeers
+	case kindLeaf, kindNode:
+		return block.MaxSize
+	}
+	return 0
 }
 
 // readUvarint reads a number of at most 64 bits in its shortest form.

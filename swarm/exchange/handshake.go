@@ -92,12 +92,16 @@ func (s *Server) handshake(st network.Stream, p peer.ID) (_ *session, err error)
 		return nil, &refusal{reason: pb.Refused_GONE}
 	}
 	ss.tree, ss.release = tree, release
+	ss.part, ss.info.Partial = tree.(Partial)
 	if !s.add(ss) {
 		release()
 		return nil, &refusal{reason: pb.Refused_BUSY}
 	}
 	mine := grant.Key.Proof(ticket.Server, [32]byte(clientNonce), serverNonce, p, me, grant.Root)
-	accept := &pb.Accept{Hmac: mine[:], Size: uint64(max(grant.Size, 0)), Leaves: uint64(tree.NumLeaves())}
+	accept := &pb.Accept{
+		Hmac: mine[:], Size: uint64(max(grant.Size, 0)), Leaves: uint64(tree.NumLeaves()),
+		Partial: ss.info.Partial, Others: uint32(s.circles.others(ss)),
+	}
 	if err := ss.say(appendMessage(nil, kindAccept, accept)); err != nil {
 		s.remove(ss)
 		release()

@@ -205,14 +205,124 @@ func newWorld(t testing.TB, o *object, listen string, tune func(*ServerConfig)) 
 
 func cfgPool(s *Server) *Pool { return s.cfg.Pool }
 
-func (w *world) dial(t testing.TB, cfg ClientConfig) *Session {
+func (w *world) dial(t testing.TB, cfg ClientConfig) *client {
 	t.Helper()
-	s, err := Dial(t.Context(), w.ch, w.t, cfg)
+	return w.dialFrom(t, w.ch, cfg)
+}
+
+func (w *world) dialFrom(t testing.TB, h host.Host, cfg ClientConfig) *client {
+	t.Helper()
+	s, err := Dial(t.Context(), h, w.t, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { s.Close() })
-	return s
+	return newClient(t, s)
+}
+
+// client is a session with calls that wait for what they ask for.
+type client struct {
+	*Session
+	start  sync.Once
+	ended  chan struct{} // Run has returned err
+	err    error
+	cancel context.CancelCauseFunc
+	ctx    context.Context
+
+	mu      sync.Mutex
+	deliver func(int, *Buf) error
+	left    int
+	idle    chan struct{} // closed when left is 0
+	missing *MissingError
+	h       Handler // what is not about leaves
+}
+
+func newClient(t testing.TB, s *Session) *client {
+	c := &client{Session: s, ended: make(chan struct{})}
+	t.Cleanup(func() {
+		s.Close()
+		c.start.Do(func() { close(c.ended) })
+		<-c.ended
+	})
+	return c
+}
+
+// run starts Run, once; before it h may be set.
+func (c *client) run(ctx context.Context) {
+	c.start.Do(func() {
+		c.ctx, c.cancel = context.WithCancelCause(ctx)
+		h := c.h
+		h.Leaf, h.Missing, h.Skipped = c.leaf, c.miss, c.skip
+		go func() {
+			c.err = c.Run(c.ctx, h)
+			close(c.ended)
+		}()
+	})
+}
+
+// Leaves asks for ranges and waits until all have been answered, or the session has ended.
+func (c *client) Leaves(ctx context.Context, next func() (int, int, bool), deliver func(int, *Buf) error) error {
+	c.run(ctx)
+	defer context.AfterFunc(ctx, func() { c.cancel(context.Cause(ctx)) })()
+	idle := make(chan struct{})
+	c.mu.Lock()
+	c.deliver, c.idle, c.missing, c.left = deliver, idle, nil, 1
+	c.mu.Unlock()
+	for start, n, ok := next(); ok; start, n, ok = next() {
+		c.mu.Lock()
+		c.left += n
+		c.mu.Unlock()
+		if err := c.Request(start, n); err != nil {
+			return err
+		}
+	}
+	c.answered(1)
+	select {
+	case <-idle:
+	case <-c.ended:
+		return c.err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.missing != nil {
+		return c.missing
+	}
+	return nil
+}
+
+func (c *client) answered(n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.left -= n; c.left == 0 {
+		close(c.idle)
+	}
+}
+
+func (c *client) leaf(i int, b *Buf) error {
+	c.mu.Lock()
+	f := c.deliver
+	c.mu.Unlock()
+	if err := f(i, b); err != nil {
+		return err
+	}
+	c.answered(1)
+	return nil
+}
+
+func (c *client) miss(i int, r Reason) {
+	c.mu.Lock()
+	if c.missing == nil {
+		c.missing = &MissingError{Index: i, Reason: r}
+	}
+	c.missing.Count++
+	c.mu.Unlock()
+	c.answered(1)
+}
+
+func (c *client) skip(start, count int) {
+	if c.h.Skipped != nil {
+		c.h.Skipped(start, count)
+	}
+	c.answered(count)
 }
 
 // once returns a next that gives ranges one after the other.
@@ -268,3 +378,5 @@ func (s slow) Get(ctx context.Context, c cid.Cid, dst []byte) ([]byte, error) {
 }
 
 type cidT = cid.Cid
+
+var testID = [16]byte{1, 2, 3}

@@ -49,10 +49,10 @@ func TestWholePath(t *testing.T) {
 			if !slices.Equal(got, want) {
 				t.Errorf("leaves came as %v, want %v", got, want)
 			}
-			if err := s.Done(t.Context()); err != nil {
+			if err := s.Done(t.Context(), testID); err != nil {
 				t.Fatal(err)
 			}
-			if err := s.Done(t.Context()); err != nil {
+			if err := s.Done(t.Context(), testID); err != nil {
 				t.Fatal(err)
 			}
 			if done.Load() != 1 {

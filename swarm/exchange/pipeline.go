@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync/atomic"
 
 	"github.com/ipfs/go-cid"
+	"google.golang.org/protobuf/proto"
 
 	"cairn/storage/block"
 	"cairn/swarm/exchange/pb"
@@ -58,6 +60,7 @@ type pipeline struct {
 	free  chan *job     // idle jobs
 	work  chan *job     // to readers
 	order chan *job     // to write
+	side  chan []byte   // frames that may stand before any answer, to write
 	freed chan struct{} // capacity 1: memory has been given back
 	held  atomic.Int64  // bytes that jobs of this session hold
 	nodes uint64        // number of the next node since the session began
@@ -67,7 +70,7 @@ type pipeline struct {
 func newPipeline(ss *session) *pipeline {
 	p := &pipeline{
 		ss: ss, free: make(chan *job, depth), work: make(chan *job, depth), order: make(chan *job, depth),
-		freed: make(chan struct{}, 1),
+		side: make(chan []byte), freed: make(chan struct{}, 1),
 	}
 	for range depth {
 		p.free <- &job{ready: make(chan struct{}, 1)}
@@ -84,10 +87,10 @@ func (p *pipeline) plan(ctx context.Context) error {
 		}
 		switch rq.kind {
 		case kindGetLeaves:
-			for i := rq.start; i < rq.start+rq.count && err == nil; i++ {
-				c, size := p.ss.tree.Leaf(i)
-				err = p.start(ctx, kindLeaf, uint64(i), c, size)
-			}
+			c, size := p.ss.tree.Leaf(rq.start)
+			err = p.start(ctx, kindLeaf, uint64(rq.start), c, size)
+		case kindSkipped:
+			err = p.control(ctx, kindSkipped, &pb.Skipped{Start: uint64(rq.start), Count: uint64(rq.count)})
 		case kindGetNodes:
 			for _, c := range rq.cids {
 				if err = p.start(ctx, kindNode, p.nodes, c, -1); err != nil {
@@ -96,12 +99,35 @@ func (p *pipeline) plan(ctx context.Context) error {
 				p.nodes++
 			}
 		case kindDone:
-			err = p.done(ctx)
+			err = p.done(ctx, rq.id)
 		}
 		if err != nil {
 			return err
 		}
 		p.ss.todo.began(-1)
+	}
+}
+
+// control sends a message in its place among the answers.
+func (p *pipeline) control(ctx context.Context, k kind, m proto.Message) error {
+	j, err := p.job(ctx)
+	if err != nil {
+		return err
+	}
+	j.kind, j.frame = k, message(k, m)
+	p.ss.todo.began(1)
+	j.ready <- struct{}{}
+	p.order <- j // never full: it has room for every job
+	return nil
+}
+
+// aside sends a frame before whatever answer is next and tells whether the session is still on.
+func (p *pipeline) aside(ctx context.Context, frame []byte) bool {
+	select {
+	case p.side <- frame:
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 
@@ -143,7 +169,7 @@ func (p *pipeline) reserve(ctx context.Context, need int64) (charged int64, err 
 			p.held.Add(need)
 			return 0, nil
 		}
-		if held+need <= p.ss.srv.cfg.Limits.ReadAhead && p.ss.srv.ahead.take(need) {
+		if held+need <= p.ss.w.readAhead(p.ss.srv.cfg.Limits.ReadAhead) && p.ss.srv.ahead.take(need) {
 			p.held.Add(need)
 			return need, nil
 		}
@@ -197,9 +223,10 @@ func (p *pipeline) discard() {
 }
 
 // done asks the owner of the tickets to record the download and answers when that has happened.
-func (p *pipeline) done(ctx context.Context) error {
+func (p *pipeline) done(ctx context.Context, id [16]byte) error {
 	ss := p.ss
 	if !ss.done.Swap(true) { // a second Done of a session is answered but not counted
+		ss.download.Store(&id)
 		ss.srv.count.completed.Add(1)
 		if f := ss.srv.cfg.Events.Done; f != nil {
 			if err := f(ss.snapshot()); err != nil {
@@ -209,15 +236,7 @@ func (p *pipeline) done(ctx context.Context) error {
 			}
 		}
 	}
-	j, err := p.job(ctx)
-	if err != nil {
-		return err
-	}
-	j.kind, j.frame = kindAcked, message(kindAcked, &pb.Acked{})
-	ss.todo.began(1)
-	j.ready <- struct{}{}
-	p.order <- j
-	return nil
+	return p.control(ctx, kindAcked, &pb.Acked{})
 }
 
 // read fills jobs until the session ends.
@@ -241,7 +260,7 @@ func (p *pipeline) fill(ctx context.Context, j *job) {
 		guess = int(j.own)
 	}
 	buf := srv.cfg.Pool.Get(guess)
-	data, err := srv.cfg.Content.Get(ctx, j.c, buf.mem[headRoom:headRoom])
+	data, err := p.get(ctx, j, buf.mem[headRoom:headRoom])
 	if err == nil && (len(data) > block.MaxSize || j.size >= 0 && len(data) != j.size) {
 		err = block.ErrCorrupt
 	}
@@ -251,7 +270,11 @@ func (p *pipeline) fill(ctx context.Context, j *job) {
 			return // the session is over; nothing will be sent
 		}
 		srv.count.missing.Add(1)
-		srv.cfg.Log.Warn("shared block can not be read", "ref", p.ss.info.Ref, "cid", j.c.String(), "leaf", j.index, "error", err)
+		level := slog.LevelWarn
+		if p.ss.part != nil && errors.Is(err, block.ErrNotFound) {
+			level = slog.LevelDebug // it has not come yet
+		}
+		srv.cfg.Log.Log(ctx, level, "shared block can not be read", "ref", p.ss.info.Ref, "cid", j.c.String(), "leaf", j.index, "error", err)
 		j.frame = message(kindMissing, &pb.Missing{Index: j.index, Node: j.kind == kindNode, Reason: missingOf(err)})
 		return
 	}
@@ -267,6 +290,14 @@ func (p *pipeline) fill(ctx context.Context, j *job) {
 	h := appendHeader(head[:0], header{kind: j.kind, size: buf.n, index: j.index})
 	from := headRoom - copy(buf.mem[headRoom-len(h):], h)
 	j.buf, j.frame, j.payload = buf, buf.mem[from:headRoom+buf.n], buf.n
+}
+
+// get reads a job's block.
+func (p *pipeline) get(ctx context.Context, j *job, dst []byte) ([]byte, error) {
+	if p.ss.part != nil && j.kind == kindLeaf {
+		return p.ss.part.ReadLeaf(ctx, int(j.index), dst)
+	}
+	return p.ss.srv.cfg.Content.Get(ctx, j.c, dst)
 }
 
 func missingOf(err error) pb.Missing_Reason {

@@ -114,7 +114,7 @@ func TestRevokedWhileServed(t *testing.T) {
 	if err := s.Leaves(t.Context(), once([2]int{1, 1}), w.o.check(&got)); !errors.Is(err, ErrRevoked) {
 		t.Errorf("%v, want ErrRevoked", err)
 	}
-	if err := s.Done(t.Context()); !errors.Is(err, ErrClosed) || !errors.Is(err, ErrRevoked) {
+	if err := s.Done(t.Context(), testID); !errors.Is(err, ErrClosed) || !errors.Is(err, ErrRevoked) {
 		t.Errorf("%v, want ErrClosed because of ErrRevoked", err)
 	}
 	if err := <-w.ended; !errors.Is(err, ErrRevoked) {
@@ -145,7 +145,7 @@ func TestDoneIsRecordedFirst(t *testing.T) {
 	for _, result := range []error{nil, ErrUsedUp} {
 		s := w.dial(t, ClientConfig{})
 		answered := make(chan error, 1)
-		go func() { answered <- s.Done(t.Context()) }()
+		go func() { answered <- s.Done(t.Context(), testID) }()
 		if i := <-inside; i.Ref != "ref" || i.Peer != w.ch.ID() || i.Root != w.o.root {
 			t.Errorf("%+v", i)
 		}

@@ -63,9 +63,12 @@ type SessionInfo struct {
 	Size      int64
 	NoSwarm   bool
 	Started   time.Time
-	Sent      int64 // bytes of payload, nodes included
-	Leaves    int64 // leaves sent
-	Done      bool  // the downloader said that it has everything
+	Sent      int64    // bytes of payload, nodes included
+	Leaves    int64    // leaves sent
+	Done      bool     // the downloader said that it has everything
+	Download  [16]byte // the downloader's own id of its download, told with Done
+	Swarm     bool     // the downloader takes part in the swarm
+	Partial   bool     // only part of the object is here
 }
 
 // Events are called from the goroutines of sessions; each may be nil, must be safe for concurrent use and, Done
@@ -97,10 +100,11 @@ type ServerStats struct {
 
 // Server serves sessions.
 type Server struct {
-	cfg   ServerConfig
-	dummy ticket.Key // stands in for keys that are not known; random, so no proof is ever right
-	ahead budget     // of all sessions together
-	count counters
+	cfg     ServerConfig
+	dummy   ticket.Key // stands in for keys that are not known; random, so no proof is ever right
+	ahead   budget     // of all sessions together
+	count   counters
+	circles circles
 
 	mu       sync.Mutex
 	closed   bool
@@ -133,6 +137,9 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Shape == nil {
+		cfg.Shape = free{}
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -233,6 +240,19 @@ func (s *Server) Drop(ref string, why error) {
 			ss.drop(why)
 		}
 	}
+}
+
+// DropSession ends one session, as Drop does, and tells whether it was there. It does not wait.
+func (s *Server) DropSession(id uint64, why error) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for ss := range s.sessions {
+		if ss.info.ID == id {
+			ss.drop(why)
+			return true
+		}
+	}
+	return false
 }
 
 // Close resets all sessions, refuses new ones and returns when all have ended.

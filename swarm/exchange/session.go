@@ -13,6 +13,7 @@ import (
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
 	"golang.org/x/time/rate"
 	"google.golang.org/protobuf/proto"
 
@@ -24,9 +25,11 @@ import (
 //
 //	requests (goroutine) --todo--> plan (goroutine) --work--> readers (goroutines)
 //	                                       \--order--> write (the goroutine of Handle)
+//	                haves, introduce (goroutines) --side--> write
 //
 // requests reads and checks messages, plan turns them into jobs, one per leaf or node, readers fill the jobs, and
-// write sends them in the order asked. The first of them to fail cancels the rest.
+// write sends them in the order asked. haves and introduce make frames that are no answers and may stand before any.
+// The first of them to fail cancels the rest.
 type session struct {
 	srv     *Server
 	st      network.Stream
@@ -34,12 +37,19 @@ type session struct {
 	w       *pacedWriter
 	key     ticket.KeyID
 	tree    Tree
+	part    Partial // tree, if only some of its leaves are here; else nil
 	release func()
 
 	info   SessionInfo // fixed once the session is open; the counts are below
 	sent   atomic.Int64
 	leaves atomic.Int64
 	done   atomic.Bool
+
+	download atomic.Pointer[[16]byte] // what Done named
+	swarm    atomic.Bool              // the client takes part in the swarm
+	asked    bool                     // the client said Swarm; guarded by circles.mu
+	addrs    []ma.Multiaddr           // where others may dial it; guarded by circles.mu
+	met      chan struct{}            // capacity 1: there may be someone to introduce
 
 	todo   *todo
 	active atomic.Int64 // unix nanoseconds of the last byte sent
@@ -50,14 +60,14 @@ type session struct {
 }
 
 func newSession(s *Server, st network.Stream, p peer.ID) *session {
-	ss := &session{srv: s, st: st}
+	ss := &session{srv: s, st: st, met: make(chan struct{}, 1)}
 	conn := st.Conn()
 	ss.info = SessionInfo{Peer: p, Addr: conn.RemoteMultiaddr().String(), Transport: conn.ConnState().Transport}
 	c, all := s.cfg.Meter.of(p), &s.cfg.Meter.all
 	up := func(n int) { c.up.Add(int64(n)); all.up.Add(int64(n)) }
 	down := func(n int) { c.down.Add(int64(n)); all.down.Add(int64(n)) }
 	ss.r = bufio.NewReaderSize(countedReader{st, down}, readBuffer)
-	ss.w = &pacedWriter{s: st, limit: s.cfg.Timeouts.Write, count: up}
+	ss.w = newPacedWriter(st, s.cfg.Timeouts.Write, s.cfg.Shape, p, up)
 	return ss
 }
 
@@ -89,6 +99,10 @@ func (ss *session) grant(id ticket.KeyID, g Grant) {
 func (ss *session) snapshot() SessionInfo {
 	i := ss.info
 	i.Sent, i.Leaves, i.Done = ss.sent.Load(), ss.leaves.Load(), ss.done.Load()
+	i.Swarm = ss.swarm.Load()
+	if id := ss.download.Load(); id != nil {
+		i.Download = *id
+	}
 	return i
 }
 
@@ -119,7 +133,7 @@ func (ss *session) run() {
 		cancel(ss.dropped)
 	}
 	ss.dropMu.Unlock()
-	ss.w.ended = func() error { return context.Cause(ctx) }
+	ss.w.ctx = ctx
 	ss.todo = newTodo(ss.srv.cfg.Limits)
 	ss.active.Store(time.Now().UnixNano())
 
@@ -127,6 +141,10 @@ func (ss *session) run() {
 	var wg sync.WaitGroup
 	wg.Go(func() { cancel(ss.requests(ctx)) })
 	wg.Go(func() { cancel(p.plan(ctx)) })
+	wg.Go(func() { p.introduce(ctx) })
+	if ss.part != nil {
+		wg.Go(func() { p.haves(ctx, ss.part) })
+	}
 	for range readers {
 		wg.Go(func() { p.read(ctx) })
 	}
@@ -138,6 +156,7 @@ func (ss *session) run() {
 	if errors.Is(err, ErrProtocol) {
 		ss.srv.count.violations.Add(1)
 	}
+	ss.srv.circles.leave(ss)
 	ss.srv.remove(ss) // before Ended, so that whoever waits for it finds the place free
 	ss.srv.cfg.Log.Debug("session ended", "peer", ss.info.Peer.String(), "ref", ss.info.Ref, "sent", ss.sent.Load(), "error", err)
 	if ev.Ended != nil {
@@ -185,30 +204,38 @@ func (ss *session) requests(ctx context.Context) error {
 		if err := lim.Wait(ctx); err != nil {
 			return context.Cause(ctx)
 		}
-		var rq request
-		switch h.kind {
-		case kindGetLeaves:
-			rq, err = ss.leafRequest(h)
-		case kindGetNodes:
-			rq, err = ss.nodeRequest(h)
-		case kindDone:
-			rq = request{kind: kindDone}
-			err = readMessage(ss.r, h, &pb.Done{})
-		default:
-			err = fmt.Errorf("%w: frame %#x after the handshake", ErrProtocol, byte(h.kind))
-		}
-		if err != nil {
-			return lost(err)
-		}
-		if h.kind != kindDone {
-			if err := ss.stillAllowed(); err != nil {
-				return err
-			}
-		}
-		if err := ss.todo.push(rq); err != nil {
+		if err := ss.request(h); err != nil {
 			return err
 		}
 	}
+}
+
+// request reads one message and does, or queues, what it asks for.
+func (ss *session) request(h header) (err error) {
+	var rq request
+	switch h.kind {
+	case kindGetLeaves:
+		rq, err = ss.leafRequest(h)
+	case kindGetNodes:
+		rq, err = ss.nodeRequest(h)
+	case kindDone:
+		rq, err = ss.doneRequest(h)
+	case kindCancel:
+		return lost(ss.cancelRequest(h))
+	case kindSwarm:
+		return lost(ss.swarmRequest(h))
+	default:
+		err = fmt.Errorf("%w: frame %#x after the handshake", ErrProtocol, byte(h.kind))
+	}
+	if err != nil {
+		return lost(err)
+	}
+	if h.kind != kindDone {
+		if err := ss.stillAllowed(); err != nil {
+			return err
+		}
+	}
+	return ss.todo.push(rq)
 }
 
 // idle waits for the next message while the session has something to do, and at most Timeouts.Idle beyond.
@@ -242,6 +269,8 @@ func (ss *session) idle() error {
 // lost gives errors of the stream their sentinel.
 func lost(err error) error {
 	switch {
+	case err == nil:
+		return nil
 	case errors.Is(err, ErrProtocol):
 		return err
 	case isTimeout(err):
@@ -267,11 +296,51 @@ func (ss *session) leafRequest(h header) (rq request, err error) {
 	if err := readMessage(ss.r, h, &m); err != nil {
 		return rq, err
 	}
-	have := uint64(ss.tree.NumLeaves())
-	if m.Count == 0 || m.Start >= have || m.Count > have-m.Start {
-		return rq, fmt.Errorf("%w: leaves from %d, %d of them, of an object of %d", ErrProtocol, m.Start, m.Count, have)
+	if err := ss.inObject(m.Start, m.Count); err != nil {
+		return rq, err
 	}
 	return request{kind: kindGetLeaves, start: int(m.Start), count: int(m.Count)}, nil
+}
+
+// inObject checks a range of leaves.
+func (ss *session) inObject(start, count uint64) error {
+	have := uint64(ss.tree.NumLeaves())
+	if count == 0 || start >= have || count > have-start {
+		return fmt.Errorf("%w: leaves from %d, %d of them, of an object of %d", ErrProtocol, start, count, have)
+	}
+	return nil
+}
+
+func (ss *session) cancelRequest(h header) error {
+	var m pb.Cancel
+	if err := readMessage(ss.r, h, &m); err != nil {
+		return err
+	}
+	if err := ss.inObject(m.Start, m.Count); err != nil {
+		return err
+	}
+	return ss.todo.cancel(int(m.Start), int(m.Count))
+}
+
+func (ss *session) doneRequest(h header) (rq request, err error) {
+	var m pb.Done
+	if err := readMessage(ss.r, h, &m); err != nil {
+		return rq, err
+	}
+	rq.kind = kindDone
+	if n := len(m.Id); n != 0 && n != len(rq.id) {
+		return rq, fmt.Errorf("%w: id of %d bytes", ErrProtocol, n)
+	}
+	copy(rq.id[:], m.Id)
+	return rq, nil
+}
+
+func (ss *session) swarmRequest(h header) error {
+	var m pb.Swarm
+	if err := readMessage(ss.r, h, &m); err != nil {
+		return err
+	}
+	return ss.srv.circles.join(ss, &m)
 }
 
 func (ss *session) nodeRequest(h header) (rq request, err error) {

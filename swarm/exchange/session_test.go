@@ -145,7 +145,7 @@ func TestCancel(t *testing.T) {
 			if pool.InUse() != 0 {
 				t.Errorf("%d bytes not released", pool.InUse())
 			}
-			if err := s.Done(t.Context()); !errors.Is(err, ErrClosed) {
+			if err := s.Done(t.Context(), testID); !errors.Is(err, ErrClosed) {
 				t.Errorf("%v, want ErrClosed", err)
 			}
 		})
@@ -171,7 +171,7 @@ func TestCancelWhileWaiting(t *testing.T) {
 		}, nil)
 	}()
 	<-asked
-	go func() { second <- s.Done(ctx) }()
+	go func() { second <- s.Done(ctx, testID) }()
 	cancel()
 	if err := <-first; !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
@@ -301,7 +301,7 @@ func TestEvents(t *testing.T) {
 	if err := s.Leaves(t.Context(), every(16, 4), w.o.check(&got)); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Done(t.Context()); err != nil {
+	if err := s.Done(t.Context(), testID); err != nil {
 		t.Fatal(err)
 	}
 	s.Close()

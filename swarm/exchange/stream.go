@@ -1,10 +1,15 @@
 package exchange
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
+	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
 )
 
 // deadliner is the part of a stream that the pacing needs.
@@ -17,32 +22,67 @@ type deadliner interface {
 // minProgress is what must move within one stall time, in bytes: about 1 KiB/s with the default of 15 s.
 const minProgress = 16 << 10
 
-// pacedReader reads from a stream and fails with a timeout when less than minProgress arrives within stall. It
-// is armed at the begin of every frame, so that the time the caller spends between frames does not count.
+// pacedReader reads from a stream and fails with a timeout when what is owed does not come: an answer, or
+// minProgress of its payload, within the time that expect was given. While nothing is owed it waits for ever.
 type pacedReader struct {
 	s     deadliner
-	stall time.Duration
 	count func(int)
 
+	payload bool // what is read belongs to an answer: it counts as progress; of the reading goroutine
+	since   int  // bytes of payload since the last progress; of the reading goroutine
+
+	mu    sync.Mutex
+	limit time.Duration // 0: nothing is owed
 	armed time.Time
-	since int // bytes since armed
 }
 
-// arm starts a new stall time, unless the last began a moment ago: setting a deadline has its cost.
-func (r *pacedReader) arm() {
-	now := time.Now()
-	if now.Sub(r.armed) < r.stall/8 {
+// expect begins a new time in which something must come; 0 ends it. Setting a deadline has its cost, so one that
+// began a moment ago stays.
+func (r *pacedReader) expect(limit time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.arm(limit)
+}
+
+func (r *pacedReader) arm(limit time.Duration) {
+	if limit == 0 {
+		if r.limit != 0 {
+			r.s.SetReadDeadline(time.Time{})
+		}
+		r.limit = 0
 		return
 	}
-	r.armed, r.since = now, 0
-	r.s.SetReadDeadline(now.Add(r.stall))
+	now := time.Now()
+	if r.limit == limit && now.Sub(r.armed) < limit/8 {
+		return
+	}
+	r.limit, r.armed = limit, now
+	r.s.SetReadDeadline(now.Add(limit))
+}
+
+// paused adds time that this side has spent otherwise to the time that the other side has.
+func (r *pacedReader) paused(took time.Duration) {
+	if took < time.Millisecond {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.limit != 0 {
+		r.armed = r.armed.Add(took)
+		r.s.SetReadDeadline(r.armed.Add(r.limit))
+	}
 }
 
 func (r *pacedReader) Read(p []byte) (int, error) {
 	n, err := r.s.Read(p)
 	r.count(n)
-	if r.since += n; r.since >= minProgress {
-		r.arm()
+	if r.payload {
+		if r.since += n; r.since >= minProgress {
+			r.since = 0
+			r.mu.Lock()
+			r.arm(r.limit)
+			r.mu.Unlock()
+		}
 	}
 	return n, err
 }
@@ -60,12 +100,22 @@ const (
 	directWrite = 64 << 10 // frames from this size are not copied together
 )
 
+// What is read ahead of a line: on a slow one about as much as leaves in a second, so that a cancel finds leaves
+// that it can still stop.
+const (
+	leastAhead  = 64 << 10
+	slowAhead   = 1 << 20 // at the begin, and at most until the line is fast
+	aheadSample = 500 * time.Millisecond
+)
+
 // pacedWriter writes to a stream in pieces, each of which must leave within limit.
 type pacedWriter struct {
 	s     deadliner
-	ended func() error // asked before each write; an error stops it
+	ctx   context.Context // of the session; asked before each write, its end stops it
 	limit time.Duration
 	count func(int)
+	shape Shaper
+	peer  peer.ID
 
 	armed   time.Time
 	sent    int64
@@ -73,36 +123,64 @@ type pacedWriter struct {
 	since   int64 // bytes since probed
 	probed  time.Time
 	partial bool // a write failed, so the stream may be in the middle of a frame
+
+	busy  time.Duration // spent in writes since the last sample
+	moved int64         // bytes written in that time
+	known bool          // a sample was taken
+	ahead atomic.Int64  // what is worth reading ahead, in bytes; 0: not known
 }
 
-func (w *pacedWriter) Write(p []byte) (int, error) {
-	total := 0
-	for total < len(p) {
-		if err := w.ended(); err != nil {
-			w.partial = w.partial || total > 0
-			return total, err
+func newPacedWriter(s deadliner, limit time.Duration, shape Shaper, p peer.ID, count func(int)) *pacedWriter {
+	w := &pacedWriter{s: s, ctx: context.Background(), limit: limit, count: count, shape: shape, peer: p}
+	w.ahead.Store(slowAhead)
+	return w
+}
+
+// Write sends whole frames of which content bytes are payload: for as many the shaper is asked.
+func (w *pacedWriter) Write(p []byte, content int) error {
+	for total := 0; total < len(p); {
+		began := time.Now()
+		size := smallPiece
+		limited := w.shape.Limited(w.peer)
+		switch {
+		case limited && (!w.known || w.ahead.Load() < slowAhead):
+			size = minProgress // the other side gives no more time for one than its stall time
+		case w.fast && !limited:
+			size = largePiece
 		}
-		now := time.Now()
+		size = min(size, len(p)-total)
+		err := context.Cause(w.ctx)
+		if charge := min(size, content); err == nil && charge > 0 {
+			content -= charge
+			if err = w.shape.Up(w.ctx, w.peer, charge); err != nil && w.ctx.Err() != nil {
+				err = context.Cause(w.ctx)
+			}
+		}
+		if err != nil {
+			w.partial = w.partial || total > 0
+			return err
+		}
+		now := began
+		if limited { // the time for writing begins after the wait
+			now = time.Now()
+		}
 		if now.Sub(w.armed) >= w.limit/8 {
 			w.armed = now
 			w.s.SetWriteDeadline(now.Add(w.limit))
 		}
 		w.rate(now)
-		size := smallPiece
-		if w.fast {
-			size = largePiece
-		}
-		n, err := w.s.Write(p[total:min(len(p), total+size)])
+		n, err := w.s.Write(p[total : total+size])
 		w.count(n)
 		w.sent += int64(n)
 		w.since += int64(n)
 		total += n
+		w.sample(time.Since(began), n)
 		if err != nil {
 			w.partial = true
-			return total, err
+			return err
 		}
 	}
-	return total, nil
+	return nil
 }
 
 func (w *pacedWriter) rate(now time.Time) {
@@ -115,6 +193,33 @@ func (w *pacedWriter) rate(now time.Time) {
 	took := now.Sub(w.probed)
 	w.fast = w.sent >= swallowed && float64(w.since) >= fastEnough*took.Seconds()
 	w.probed, w.since = now, 0
+}
+
+// sample decides how much to read ahead. Only time spent in writes counts, waiting for the shaper included, so a
+// session that is asked for little does not look slow.
+func (w *pacedWriter) sample(took time.Duration, n int) {
+	w.busy += took
+	w.moved += int64(n)
+	switch {
+	case w.fast:
+		w.ahead.Store(0)
+	case w.busy >= aheadSample:
+		perSecond := float64(w.moved) / w.busy.Seconds()
+		w.ahead.Store(int64(min(max(perSecond, leastAhead), slowAhead)))
+	case w.ahead.Load() == 0:
+		w.ahead.Store(slowAhead)
+	}
+	if w.busy >= aheadSample {
+		w.busy, w.moved, w.known = 0, 0, true
+	}
+}
+
+// readAhead returns how many bytes may be read ahead, given what is allowed at most. Safe for concurrent use.
+func (w *pacedWriter) readAhead(most int64) int64 {
+	if a := w.ahead.Load(); a > 0 {
+		return min(a, most)
+	}
+	return most
 }
 
 // isTimeout tells whether a deadline passed.

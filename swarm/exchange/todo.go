@@ -3,6 +3,7 @@ package exchange
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/ipfs/go-cid"
@@ -10,9 +11,10 @@ import (
 
 // request is what a client asked for.
 type request struct {
-	kind         kind // kindGetLeaves, kindGetNodes, kindDone
+	kind         kind // kindGetLeaves, kindGetNodes, kindDone; kindSkipped for leaves asked for and cancelled
 	start, count int
 	cids         []cid.Cid
+	id           [16]byte // of kindDone
 }
 
 // todo queues requests. The reader of the stream never waits for it: a client that asks for more than it may is
@@ -32,6 +34,12 @@ func newTodo(l Limits) *todo { return &todo{limit: l, ready: make(chan struct{},
 func (t *todo) push(rq request) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if n := len(t.q); n > 0 && rq.kind == kindGetLeaves {
+		if last := &t.q[n-1]; last.kind == kindGetLeaves && last.start+last.count == rq.start {
+			last.count += rq.count
+			return nil
+		}
+	}
 	if len(t.q) >= t.limit.Ranges || t.nodes+len(rq.cids) > t.limit.Nodes {
 		return fmt.Errorf("%w: too many requests outstanding", ErrProtocol)
 	}
@@ -44,27 +52,66 @@ func (t *todo) push(rq request) error {
 	return nil
 }
 
-// pop waits for a request. The caller owes one finished(1).
+// cancel turns what is queued of a range of leaves into skips, in their places.
+func (t *todo) cancel(start, count int) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for i := 0; i < len(t.q); i++ {
+		rq := t.q[i]
+		lo, hi := max(rq.start, start), min(rq.start+rq.count, start+count)
+		if rq.kind != kindGetLeaves || lo >= hi {
+			continue
+		}
+		t.q[i] = request{kind: kindSkipped, start: lo, count: hi - lo}
+		if rq.start < lo {
+			t.q = slices.Insert(t.q, i, request{kind: kindGetLeaves, start: rq.start, count: lo - rq.start})
+			i++
+		}
+		if end := rq.start + rq.count; hi < end {
+			t.q = slices.Insert(t.q, i+1, request{kind: kindGetLeaves, start: hi, count: end - hi})
+			i++
+		}
+		if len(t.q) > t.limit.Ranges {
+			return fmt.Errorf("%w: too many pieces of requests outstanding", ErrProtocol)
+		}
+	}
+	return nil
+}
+
+// pop waits for something to do: a request, or of one for leaves the first leaf, so that the rest can still be
+// cancelled. The caller owes one began(-1).
 func (t *todo) pop(ctx context.Context) (request, error) {
 	for {
-		t.mu.Lock()
-		if len(t.q) > 0 {
-			rq := t.q[0]
-			t.q[0] = request{}
-			t.q = t.q[1:]
-			t.nodes -= len(rq.cids)
-			t.inWork++
-			t.mu.Unlock()
+		if rq, ok := t.first(); ok {
 			return rq, nil
 		}
-		t.q = nil
-		t.mu.Unlock()
 		select {
 		case <-t.ready:
 		case <-ctx.Done():
 			return request{}, context.Cause(ctx)
 		}
 	}
+}
+
+func (t *todo) first() (request, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.q) == 0 {
+		t.q = nil
+		return request{}, false
+	}
+	t.inWork++
+	rq := t.q[0]
+	if rq.kind == kindGetLeaves && rq.count > 1 {
+		t.q[0].start++
+		t.q[0].count--
+		rq.count = 1
+		return rq, true
+	}
+	t.q[0] = request{}
+	t.q = t.q[1:]
+	t.nodes -= len(rq.cids)
+	return rq, true
 }
 
 func (t *todo) began(n int) {

@@ -7,22 +7,27 @@ import (
 
 // collector sends frames, small ones together.
 type collector struct {
-	w    *pacedWriter
-	pool *Pool
-	hold *Buf   // memory of pend; nil while there is nothing to collect
-	pend []byte // frames not yet sent
+	w       *pacedWriter
+	pool    *Pool
+	hold    *Buf   // memory of pend; nil while there is nothing to collect
+	pend    []byte // frames not yet sent
+	content int    // bytes of pend that are payload
 }
 
-// add sends a frame at once if it is large, and otherwise keeps a copy until the next flush.
-func (c *collector) add(frame []byte) error {
+// add sends a frame, of which content bytes are payload, at once if it is large, and otherwise keeps a copy until
+// the next flush. On a line that is not known to be fast less is kept: it is late for being cancelled.
+func (c *collector) add(frame []byte, content int) error {
 	if len(frame) >= directWrite {
 		if err := c.flush(); err != nil {
 			return err
 		}
-		_, err := c.w.Write(frame)
-		return err
+		return c.w.Write(frame, content)
 	}
-	if len(c.pend)+len(frame) > writeBuffer {
+	most := writeBuffer
+	if !c.w.fast {
+		most = smallPiece
+	}
+	if len(c.pend)+len(frame) > most {
 		if err := c.flush(); err != nil {
 			return err
 		}
@@ -32,6 +37,7 @@ func (c *collector) add(frame []byte) error {
 		c.pend = c.hold.Bytes()[:0]
 	}
 	c.pend = append(c.pend, frame...)
+	c.content += content
 	return nil
 }
 
@@ -39,8 +45,8 @@ func (c *collector) flush() error {
 	if len(c.pend) == 0 {
 		return nil
 	}
-	_, err := c.w.Write(c.pend)
-	c.pend = c.pend[:0]
+	err := c.w.Write(c.pend, c.content)
+	c.pend, c.content = c.pend[:0], 0
 	return err
 }
 
@@ -61,7 +67,7 @@ func (p *pipeline) write(ctx context.Context) error {
 	for {
 		j, err := p.next(ctx, out)
 		if err == nil {
-			err = out.add(j.frame)
+			err = out.add(j.frame, j.payload)
 		}
 		if err != nil {
 			p.last = j // a reader may still be at work on it
@@ -81,36 +87,66 @@ func (p *pipeline) write(ctx context.Context) error {
 	}
 }
 
-// next waits for the next job in order to be ready, flushing before every wait. With an error it returns the job
-// it was waiting for, if any.
+// next waits for the next job in order to be ready, flushing before every wait. What may stand before any answer
+// goes out meanwhile. With an error it returns the job it was waiting for, if any.
 func (p *pipeline) next(ctx context.Context, out *collector) (j *job, err error) {
-	select {
-	case j = <-p.order:
-	default:
-		if err := out.flush(); err != nil {
+	for j == nil {
+		select {
+		case f := <-p.side:
+			err = p.between(out, f)
+		default:
+			select {
+			case j = <-p.order:
+			default:
+				j, err = p.idle(ctx, out)
+			}
+		}
+		if err != nil {
 			return nil, err
 		}
-		out.free() // an idle session holds no large memory
-		select {
-		case j = <-p.order:
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		}
 	}
 	select {
 	case <-j.ready:
 		return j, nil
 	default:
 	}
+	for {
+		if err := out.flush(); err != nil {
+			return j, err
+		}
+		select {
+		case <-j.ready:
+			return j, nil
+		case f := <-p.side:
+			if err := p.between(out, f); err != nil {
+				return j, err
+			}
+		case <-ctx.Done():
+			return j, context.Cause(ctx)
+		}
+	}
+}
+
+// idle waits while there is nothing to answer. It returns nothing when something else was sent.
+func (p *pipeline) idle(ctx context.Context, out *collector) (*job, error) {
 	if err := out.flush(); err != nil {
-		return j, err
+		return nil, err
 	}
+	out.free() // an idle session holds no large memory
 	select {
-	case <-j.ready:
+	case j := <-p.order:
 		return j, nil
+	case f := <-p.side:
+		return nil, p.between(out, f)
 	case <-ctx.Done():
-		return j, context.Cause(ctx)
+		return nil, context.Cause(ctx)
 	}
+}
+
+// between sends a frame that is no answer.
+func (p *pipeline) between(out *collector, frame []byte) error {
+	p.ss.active.Store(time.Now().UnixNano())
+	return out.add(frame, 0)
 }
 
 // sent counts a job that has left or been collected.

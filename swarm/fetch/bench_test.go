@@ -6,8 +6,10 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"cairn/storage/dag"
+	"cairn/swarm/schedule"
 )
 
 // flat is a source that costs nothing: every leaf is the same bytes in memory.
@@ -21,19 +23,26 @@ type flatBuf []byte
 func (b flatBuf) Bytes() []byte { return b }
 func (flatBuf) Release()        {}
 
-func (f flat) Leaves(_ context.Context, next func() (int, int, bool), deliver func(int, Buf) error) error {
+func (f flat) Run(ctx context.Context, sink Sink) error {
 	b := Buf(flatBuf(f.data))
 	for {
-		start, count, ok := next()
-		if !ok {
-			return nil
+		i, skipped, err := f.todo.next(ctx)
+		if err != nil {
+			return err
 		}
-		for i := start; i < start+count; i++ {
-			if err := deliver(i, b); err != nil {
-				return err
-			}
+		if skipped > 0 {
+			sink.Skipped(i, skipped)
+			continue
+		}
+		if err := sink.Leaf(i, b); err != nil {
+			return err
 		}
 	}
+}
+
+func (f flat) Request(start, count int) error {
+	f.todo.add(start, count)
+	return nil
 }
 
 // BenchmarkFile: leaves in memory, verified, into a new file.
@@ -100,5 +109,45 @@ func BenchmarkSmallFiles(b *testing.B) {
 			b.Fatal(err)
 		}
 		b.StartTimer()
+	}
+}
+
+// BenchmarkLeaf: what a leaf costs beside hashing and writing it, in an object of so many; it should not depend on that.
+func BenchmarkLeaf(b *testing.B) {
+	for _, leaves := range []int{20_480, 1_000_000} {
+		for _, sources := range []int{1, 4} {
+			b.Run(fmt.Sprintf("%d from %d", leaves, sources), func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					e := &engine{members: newMembers(0, nil), leaves: leaves}
+					e.sched = schedule.New(schedule.Config{Leaves: leaves, Size: func(int) int { return mib }})
+					e.sched.Step(time.Now(), schedule.Want{Span: schedule.Span{Hi: leaves}})
+					e.check = func(int, []byte) error { return nil }
+					e.keep = e.check
+					part := &Partial{from: make([]uint8, leaves)}
+					e.kept = func(a arrival) bool {
+						part.add(a.i, early)
+						return false
+					}
+					for range sources {
+						e.join(b.Context(), flat{source(nil, "a"), make([]byte, mib)})
+					}
+					e.start()
+					ctx, cancel := context.WithCancel(b.Context())
+					watched := make(chan struct{})
+					go func() {
+						defer close(watched)
+						e.watch(ctx)
+					}()
+					if err := e.wait(ctx); err != nil {
+						b.Error(err)
+					}
+					e.shut()
+					cancel()
+					<-watched
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*leaves), "ns/leaf")
+			})
+		}
 	}
 }

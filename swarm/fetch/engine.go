@@ -7,23 +7,30 @@ import (
 	"runtime"
 	"sync"
 	"time"
+
+	"cairn/swarm/schedule"
 )
 
-// engine fetches the leaves that a queue wants from the members of a job. A delivered leaf is passed to one
-// of a few workers, which check and keep it; so hashing and writing go on beside the network, and a slow
-// disk slows the sources down instead of filling memory.
+// engine fetches the leaves that a scheduler wants from the members of a job. It tells the scheduler what happens
+// and carries out what that says. A delivered leaf is passed to one of a few workers, which check and keep it; so
+// hashing and writing go on beside the network, and a slow disk slows the sources down instead of filling memory.
 type engine struct {
 	*members
-	q *queue // guarded by members.mu
+	sched  *schedule.Scheduler // guarded by members.mu
+	leaves int
 
-	// check verifies the bytes of leaf i; keep puts them in their place and takes over b.
+	// check verifies the bytes of leaf i; keep puts them in their place.
 	check func(i int, data []byte) error
-	keep  func(i int, b Buf) error
+	keep  func(i int, data []byte) error
+	// kept hears of a leaf that is in its place, with mu held. True means that it has taken over the buffer.
+	kept func(a arrival) bool
 
 	work     chan arrival
-	flying   int   // arrivals that were neither kept nor refused; guarded by mu
-	fatal    error // of keep; guarded by mu
-	finished bool  // no more leaves will be wanted; guarded by mu
+	flying   int       // arrivals that were neither kept nor refused; guarded by mu
+	fatal    error     // of keep; guarded by mu
+	finished bool      // no more leaves will be wanted; guarded by mu
+	draining bool      // somebody waits for the last leaves on their way; guarded by mu
+	news     time.Time // when a source joined or a leaf was offered or kept the last time; guarded by mu
 	tasks    sync.WaitGroup
 	sources  sync.WaitGroup
 }
@@ -38,8 +45,8 @@ type arrival struct {
 // workers is the number of goroutines that hash and write.
 func workers() int { return min(max(runtime.GOMAXPROCS(0), 2), 8) }
 
-// start begins to fetch. What it starts ends after stop, or when ctx ends.
-func (e *engine) start(ctx context.Context) {
+// start begins to fetch. What it starts ends with shut.
+func (e *engine) start() {
 	n := workers()
 	e.work = make(chan arrival, n)
 	for range n {
@@ -47,48 +54,116 @@ func (e *engine) start(ctx context.Context) {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	begin := func(s *member) {
-		e.q.join(s.id)
-		e.sources.Go(func() { e.serve(s) })
-	}
 	for _, s := range e.live() {
-		begin(s)
+		e.begin(s)
 	}
-	e.onJoin = begin
-	e.onDrop = func(s *member) { e.q.leave(s.id, time.Now()) }
+	e.onJoin, e.onDrop, e.onTick = e.begin, e.leave, e.tick
+	e.status = e.sched.Source
 }
 
-// stop lets the sources finish what they were asked for, cuts off those that need longer than grace, and waits
-// for all goroutines.
-func (e *engine) stop(grace time.Duration) {
-	cut := time.AfterFunc(grace, func() {
+// begin lets a source take part. mu is held.
+func (e *engine) begin(s *member) {
+	s.joined = true
+	e.beat(s, false)
+	e.news = time.Now()
+	e.sources.Go(func() { e.serve(s) })
+	e.sources.Go(func() { e.ask(s) })
+	e.step(schedule.Joined{ID: s.id, Peer: string(s.src.Peer()), Partial: s.src.Partial(), Rank: s.src.Rank()})
+}
+
+// leave tells the scheduler that a source is gone. mu is held.
+func (e *engine) leave(s *member) {
+	if s.joined {
+		s.joined = false
+		e.step(schedule.Left{ID: s.id})
+	}
+}
+
+// step tells the scheduler of an event and carries out what it answers, but for Keep, which is for the caller. mu
+// is held.
+func (e *engine) step(ev schedule.Event) (keep bool) {
+	var drops []schedule.Drop
+	for _, a := range e.sched.Step(time.Now(), ev) {
+		switch a := a.(type) {
+		case schedule.Request:
+			e.all[a.ID].owing += a.Len()
+			e.all[a.ID].tell(order{span: a.Span})
+		case schedule.Cancel:
+			e.all[a.ID].tell(order{span: a.Span, cancel: true})
+		case schedule.Keep:
+			keep = true
+		case schedule.Drop:
+			drops = append(drops, a) // after the loop: dropping may lead to another step
+		}
+	}
+	for _, d := range drops {
+		s := e.all[d.ID]
+		s.joined = false // the scheduler has forgotten it
+		err := d.Err
+		if errors.Is(err, schedule.ErrUnasked) {
+			err = fmt.Errorf("%w: %w", ErrMisbehaved, err)
+		}
+		e.dropLocked(s, err)
+	}
+	return keep
+}
+
+// tick lets the scheduler see that time has passed, and which sources are not to blame for bringing nothing: those
+// that wait for us, and those that are in the middle of a large leaf. mu is held.
+func (e *engine) tick(now time.Time) {
+	for _, s := range e.all {
+		switch {
+		case !s.joined:
+		case s.owing == 0:
+			e.beat(s, false)
+		case s.held || s.trickles(now):
+			e.step(schedule.Progress{ID: s.id})
+		}
+	}
+	e.step(schedule.Tick{})
+}
+
+// drain waits until all that was asked of complete sources has come or been cancelled. Those that need longer than until the
+// deadline are dropped. Downloaders are not waited for: that we are done is of no importance to them.
+func (e *engine) drain(ctx context.Context, deadline time.Time) {
+	cut := time.NewTimer(time.Until(deadline))
+	defer cut.Stop()
+	for {
 		e.mu.Lock()
-		defer e.mu.Unlock()
+		e.draining = true
+		var owing []*member
 		for _, s := range e.live() {
-			if s.asking {
-				e.dropLocked(s, fmt.Errorf("%w: others were done long before", ErrStalled))
+			if s.owing > 0 && !s.src.Partial() {
+				owing = append(owing, s)
 			}
 		}
-	})
-	e.end()
-	cut.Stop()
+		changed := e.changed
+		e.mu.Unlock()
+		if len(owing) == 0 {
+			return
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return
+		case <-cut.C:
+			for _, s := range owing {
+				e.drop(s, fmt.Errorf("%w: others were done long before", ErrStalled))
+			}
+			return
+		}
+	}
 }
 
-// abort ends all that sources are doing, without blame, and waits for all goroutines. Leaves that have
-// arrived are still kept.
-func (e *engine) abort() {
+// shut ends all that sources are doing, without blame, and waits for all goroutines. Leaves that have arrived are
+// still kept.
+func (e *engine) shut() {
 	e.mu.Lock()
+	e.finished = true
+	e.onJoin, e.onDrop, e.onTick = nil, nil, nil
 	for _, s := range e.all {
 		s.cancel(nil)
 	}
-	e.mu.Unlock()
-	e.end()
-}
-
-func (e *engine) end() {
-	e.mu.Lock()
-	e.finished = true
-	e.onJoin = nil
 	e.wake()
 	e.mu.Unlock()
 	e.sources.Wait()
@@ -102,9 +177,10 @@ func (e *engine) wait(ctx context.Context) error {
 	for {
 		e.mu.Lock()
 		err, changed := e.fatal, e.changed
-		complete := e.q.pending == 0 && e.flying == 0
+		pending := e.sched.Pending()
+		complete := pending == 0 && e.flying == 0
 		if err == nil && !complete && e.stuck() {
-			err = &NoSourceError{Missing: e.q.pending, Sources: e.states()}
+			err = &NoSourceError{Missing: pending, Sources: e.states()}
 		}
 		e.mu.Unlock()
 		switch {
@@ -122,178 +198,66 @@ func (e *engine) wait(ctx context.Context) error {
 	}
 }
 
-// stuck tells whether nothing is under way and nobody can take what is wanted. mu is held.
+// stuck tells whether nothing is under way and nobody can take what is wanted. A source that has only part of the
+// object may yet get what is missing; it is given some time for that. mu is held.
 func (e *engine) stuck() bool {
-	if e.open || e.flying > 0 || e.q.pending == 0 {
+	if e.open || e.flying > 0 || !e.sched.Stuck() {
 		return false
 	}
 	for _, s := range e.live() {
-		if s.asking || s.owes || e.q.can(s.id, time.Now()) {
+		if s.src.Partial() && time.Since(e.news) < e.stall {
 			return false
 		}
 	}
 	return true
 }
 
-// serve keeps one source busy until all is done or it is dropped.
-func (e *engine) serve(s *member) {
-	for e.await(s) {
-		asked := false
-		err := s.src.Leaves(s.ctx,
-			func() (int, int, bool) {
-				asked = true
-				r, ok := e.next(s)
-				return r.lo, r.len(), ok
-			},
-			func(i int, b Buf) error { return e.deliver(s, i, b) })
-		e.ended(s, asked, err)
-	}
-}
-
-// await blocks until there is work for s; false when there never will be.
-func (e *engine) await(s *member) bool {
-	for {
-		e.mu.Lock()
-		over := e.finished || s.err != nil || e.fatal != nil
-		can := !over && e.q.can(s.id, time.Now())
-		if can {
-			s.asking = true
-		}
-		changed := e.changed
-		e.mu.Unlock()
-		if over || s.ctx.Err() != nil {
-			return false
-		}
-		if can {
-			return true
-		}
-		select {
-		case <-changed:
-		case <-s.ctx.Done():
-			return false
-		}
-	}
-}
-
-// next is what a source calls for a range.
-func (e *engine) next(s *member) (span, bool) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.finished || s.err != nil || e.fatal != nil {
-		return span{}, false
-	}
-	r, ok := e.q.take(s.id, time.Now())
-	if ok && !s.owes {
-		e.beat(s, true)
-	}
-	return r, ok
-}
-
-// deliver is what a source calls with a leaf.
-func (e *engine) deliver(s *member, i int, b Buf) error {
-	e.mu.Lock()
-	if s.err != nil {
-		e.mu.Unlock()
-		b.Release()
-		return s.err
-	}
-	v := e.q.got(s.id, i, time.Now())
-	a := e.q.sources[s.id]
-	e.beat(s, a != nil && len(a.out) > 0)
-	if v == fresh {
-		e.flying++
-		s.held++
-	}
-	e.mu.Unlock()
-	switch v {
-	case unasked:
-		b.Release()
-		return fmt.Errorf("%w: sent leaf %d, which was not asked for", ErrMisbehaved, i)
-	case surplus:
-		b.Release()
-		return nil
-	}
-	// Blocking here even when the source has been dropped is fine: workers run until all sources have ended.
-	e.work <- arrival{s, i, b}
-	e.mu.Lock()
-	s.held--
-	e.beat(s, s.owes)
-	e.mu.Unlock()
-	return nil
-}
-
-// ended judges how a call of Leaves came out.
-func (e *engine) ended(s *member, asked bool, err error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	s.asking, s.owes = false, false
-	defer e.wake()
-	if s.err != nil {
-		return
-	}
-	if e.fatal != nil || s.ctx.Err() != nil {
-		e.q.giveBack(s.id, time.Now()) // the job is over; no fault of the source
-		return
-	}
-	var miss *MissingError
-	switch {
-	case errors.As(err, &miss):
-		if e.q.missing(s.id, time.Now()) == 0 {
-			e.dropLocked(s, fmt.Errorf("%w: %w, which was not asked for", ErrMisbehaved, err))
-		}
-		e.log.Info("source lacks leaves", "peer", s.src.Peer(), "reason", err)
-	case err != nil:
-		e.dropLocked(s, err)
-	case len(e.q.sources[s.id].out) > 0:
-		e.dropLocked(s, fmt.Errorf("%w: ended with leaves outstanding", ErrMisbehaved))
-	case !asked:
-		e.dropLocked(s, fmt.Errorf("%w: does not take work", ErrMisbehaved))
-	}
-}
-
 // worker checks and keeps what arrives. After a fatal error it only releases.
 func (e *engine) worker() {
 	for a := range e.work {
 		data := a.b.Bytes()
-		size := int64(len(data))
-		e.mu.Lock()
-		over := e.fatal != nil
-		e.mu.Unlock()
-		if over {
-			a.b.Release()
-			e.settle(a, 0, nil, nil)
-			continue
+		var fatal error
+		lie := e.check(a.i, data)
+		if lie == nil && !e.hopeless() {
+			fatal = e.keep(a.i, data)
 		}
-		if err := e.check(a.i, data); err != nil {
+		if !e.settle(a, int64(len(data)), lie, fatal) {
 			a.b.Release()
-			e.settle(a, 0, err, nil)
-			continue
 		}
-		err := e.keep(a.i, a.b)
-		e.settle(a, size, nil, err)
 	}
 }
 
-// settle records what became of an arrival: kept, refused (lie), or kept in vain (fatal).
-func (e *engine) settle(a arrival, size int64, lie, fatal error) {
+func (e *engine) hopeless() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.fatal != nil
+}
+
+// settle records what became of an arrival: kept, refused (lie), or kept in vain (fatal). It returns whether the
+// buffer has been taken over.
+func (e *engine) settle(a arrival, size int64, lie, fatal error) (taken bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.flying--
+	if e.fatal == nil {
+		e.fatal = fatal
+	}
 	switch {
 	case lie != nil:
-		e.q.bad(a.i)
-		e.dropLocked(a.from, lie)
-	case fatal != nil || e.fatal != nil:
-		if e.fatal == nil {
-			e.fatal = fatal
-		}
-		e.q.bad(a.i)
+		e.dropLocked(a.from, lie) // first, so that the leaf is not asked of the liar again
+		e.step(schedule.Bad{Leaf: a.i})
+	case e.fatal != nil:
 	default:
-		e.q.done(a.i)
+		e.step(schedule.Kept{Leaf: a.i})
 		a.from.kept += size
+		e.news = time.Now()
+		if e.kept != nil {
+			taken = e.kept(a)
+		}
 	}
 	// Waking everybody for every small leaf would cost more than writing it; watch wakes now and then anyway.
-	if e.fatal != nil || lie != nil || e.q.pending == 0 {
+	if e.fatal != nil || lie != nil || (e.flying == 0 && e.sched.Pending() == 0) {
 		e.wake()
 	}
+	return taken
 }

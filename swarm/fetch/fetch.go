@@ -9,7 +9,10 @@
 // It does not find or dial sources, does not decide who may read, and stores no blocks: inner nodes are handed to
 // the caller (Job.OnNode), files are listed in Result.Written so that the caller can reference them.
 //
-// [Run] owns all its goroutines: they are gone when it returns. A [Reader] owns its own until Close.
+// What a get has already can be served to others while it runs: see [Partial].
+//
+// [Run] owns all its goroutines: they are gone when it returns. A [Reader] owns its own until Close. A [Partial] has
+// none.
 package fetch
 
 import (
@@ -22,6 +25,7 @@ import (
 
 	"cairn/storage/block"
 	"cairn/storage/dag"
+	"cairn/swarm/schedule"
 
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -40,7 +44,7 @@ var (
 	// ErrNoSource: nobody is left who could give what is missing; see NoSourceError.
 	ErrNoSource = errors.New("no source left")
 	// ErrStalled: a source delivered nothing for Job.StallAfter.
-	ErrStalled = errors.New("delivered nothing for too long")
+	ErrStalled = schedule.ErrStalled
 	// ErrMisbehaved: a source sent what was not asked for, or ended without sending what was.
 	ErrMisbehaved = errors.New("source broke the rules")
 	// ErrNoSpace is block.ErrNoSpace: the disk is full, or would be.
@@ -53,18 +57,40 @@ type Buf interface {
 	Release()
 }
 
-// Source is one peer (or store) that can give the object. Its methods return soon after their context ends.
+// Source is one peer (or store) that can give the object, or part of it. Its methods return soon after their context
+// ends, and Peer, Partial and Rank at once.
 type Source interface {
+	// NodeSource is used before Run only.
 	dag.NodeSource
 	Peer() peer.ID
-	// Leaves asks next for ranges of leaf indexes until it answers !ok, keeps some of them in flight, and hands
-	// every leaf that arrives to deliver, which takes over b and may block. It returns nil when all that was asked
-	// has been delivered; Run may then call it again. An error that wraps *MissingError means that the source is
-	// well, but cannot give what was asked for in this call and not delivered; any other error ends the use of
-	// the source, as does an error from deliver, which Leaves returns.
-	Leaves(ctx context.Context, next func() (start, count int, ok bool), deliver func(i int, b Buf) error) error
-	// Done tells the source that the object is complete and safe.
+	// Partial tells whether the source may lack leaves: it says by Sink.Have which it has.
+	Partial() bool
+	// Rank is the number of downloaders that this source served before us; 0 for the first one.
+	Rank() int
+	// Run delivers what Request asks for, in that order, until ctx ends or the source fails. It is called once.
+	Run(ctx context.Context, s Sink) error
+	// Request asks for count leaves from start on. It and Cancel come from a goroutine of their own, one call at a
+	// time, while Run is about to be called or under way, and may block for seconds. An error ends the use of the
+	// source.
+	Request(start, count int) error
+	// Cancel says that leaves asked for need not come. Those that do not come all the same are told by Sink.Skipped.
+	Cancel(start, count int) error
+	// Done tells the source that the object is complete and safe. Run is under way still.
 	Done(ctx context.Context) error
+}
+
+// Sink takes what a source has to say. Its methods are called from within Run, by one goroutine at a time.
+type Sink interface {
+	// Leaf hands over leaf i. It takes over b and blocks while we are busy. After an error, which Run returns, the
+	// source is of no more use.
+	Leaf(i int, b Buf) error
+	// Missing: the source does not have, or cannot read, leaf i. err may be nil.
+	Missing(i int, err error)
+	// Skipped: these leaves were cancelled and will not come.
+	Skipped(start, count int)
+	// Have: a partial source has more leaves: bit k of bits, the lowest of a byte first, stands for leaf start+k. bits
+	// is not kept.
+	Have(start int, bits []byte)
 }
 
 // Meter may be implemented by a Source that knows how many bytes have come in, parts of leaves included. A
@@ -73,9 +99,9 @@ type Meter interface {
 	Received() int64
 }
 
-// MissingError: the source does not have, or cannot read, some of the leaves that it was asked for.
+// MissingError: the source does not have, or cannot read, a leaf that it was asked for.
 type MissingError struct {
-	Leaf int   // the first of them
+	Leaf int
 	Err  error // may be nil
 }
 
@@ -98,6 +124,7 @@ type Target struct {
 // Job is one get.
 type Job struct {
 	Root   cid.Cid
+	Self   string // this peer's id in binary, by which downloaders divide work; may be empty
 	Size   int64  // bytes as the ticket claims; -1: not known
 	Name   string // as the ticket claims; for the log, never for a path
 	Target Target
@@ -112,7 +139,13 @@ type Job struct {
 
 	Progress func(Snapshot)          // at most about 10 times a second and once at the end, from one goroutine; may be nil
 	OnNode   func(block.Block) error // gets every inner node once, verified; may be nil
-	Warn     func(string)            // one line each: what was skipped and why; may be nil
+	// OnPartial gets what is here of the object, once the tree is known and what an earlier run left was checked. The
+	// caller closes it, at any time. May be nil.
+	OnPartial func(*Partial)
+	// Commit is called when the object is under its final name and before the sources are told so; its error is Run's.
+	// May be nil.
+	Commit func(context.Context, Result) error
+	Warn   func(string) // one line each: what was skipped and why; may be nil
 
 	// FreeSpace returns the bytes that may still be written below dir. nil: what the file system says. A caller
 	// that keeps a reserve subtracts it.
@@ -128,6 +161,13 @@ type SourceState struct {
 	Bytes int64 // of leaves that were verified and kept
 	State State
 	Err   error // why it was dropped; nil otherwise
+	Lacks error // a *MissingError: the first leaf that it could not give; nil: none
+
+	Partial bool    // it may lack leaves
+	Have    int     // leaves that it has
+	Asked   int     // leaves on their way from it
+	Rate    float64 // bytes per second of late; 0 while not known
+	Stalled bool    // it has brought nothing for a while and others have its work
 }
 
 // State of a source.
@@ -197,7 +237,7 @@ func dropped(all []SourceState) []SourceState {
 }
 
 // NoSourceError says which leaves nobody could give and what became of each source. It is ErrNoSource and also
-// whatever the sources failed with, so that errors.Is(err, block.ErrCorrupt) tells lies from absence.
+// whatever the sources failed with, so that errors.As and errors.Is tell lies from absence.
 type NoSourceError struct {
 	Missing int           // leaves; 0 when the tree itself could not be had
 	Sources []SourceState // all of them
@@ -215,8 +255,11 @@ func (e *NoSourceError) Error() string {
 			sep = ": "
 		}
 		reason := "does not have them"
-		if s.Err != nil {
+		switch {
+		case s.Err != nil:
 			reason = s.Err.Error()
+		case s.Lacks != nil:
+			reason = s.Lacks.Error()
 		}
 		fmt.Fprintf(&b, "%s%s: %s", sep, s.Peer, reason)
 	}
@@ -227,8 +270,10 @@ func (e *NoSourceError) Error() string {
 func (e *NoSourceError) Unwrap() []error {
 	errs := []error{ErrNoSource}
 	for _, s := range e.Sources {
-		if s.Err != nil {
-			errs = append(errs, s.Err)
+		for _, err := range []error{s.Err, s.Lacks} {
+			if err != nil {
+				errs = append(errs, err)
+			}
 		}
 	}
 	return errs

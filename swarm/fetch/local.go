@@ -19,11 +19,13 @@ type LocalSource struct {
 	g    block.Getter
 	tree *dag.Tree
 	bufs sync.Pool
+
+	asked *requests
 }
 
 // NewLocalSource returns a source that reads the blocks of tree from g; id is only a name for it.
 func NewLocalSource(id peer.ID, g block.Getter, tree *dag.Tree) *LocalSource {
-	return &LocalSource{id: id, g: g, tree: tree}
+	return &LocalSource{id: id, g: g, tree: tree, asked: newRequests()}
 }
 
 // Peer returns the name given to NewLocalSource.
@@ -34,36 +36,127 @@ func (l *LocalSource) Nodes(ctx context.Context, cs []cid.Cid) iter.Seq2[block.B
 	return dag.FromGetter(l.g).Nodes(ctx, cs)
 }
 
-// Leaves reads leaves one after the other. Those that are not there, or are corrupt, are missing.
-func (l *LocalSource) Leaves(ctx context.Context, next func() (int, int, bool), deliver func(int, Buf) error) error {
+// Partial is false: what is not there after all is told leaf by leaf.
+func (l *LocalSource) Partial() bool { return false }
+
+// Rank is 0.
+func (l *LocalSource) Rank() int { return 0 }
+
+// Request asks for leaves. It never blocks.
+func (l *LocalSource) Request(start, count int) error {
+	l.asked.add(start, count)
+	return nil
+}
+
+// Cancel takes back what has not been read yet.
+func (l *LocalSource) Cancel(start, count int) error {
+	l.asked.cancel(start, count)
+	return nil
+}
+
+// Run reads leaves one after the other. Those that are not there, or are corrupt, are missing.
+func (l *LocalSource) Run(ctx context.Context, s Sink) error {
 	for {
-		start, count, ok := next()
-		if !ok {
-			return nil
+		i, skipped, err := l.asked.next(ctx)
+		if err != nil {
+			return err
 		}
-		var missing *MissingError
-		for i := start; i < start+count; i++ {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			b, err := l.read(ctx, i)
-			switch {
-			case errors.Is(err, block.ErrNotFound), errors.Is(err, block.ErrCorrupt):
-				if missing == nil {
-					missing = &MissingError{Leaf: i, Err: err}
-				}
-				continue
-			case err != nil:
-				return err
-			}
-			if err := deliver(i, b); err != nil {
-				return err
-			}
+		if skipped > 0 {
+			s.Skipped(i, skipped)
+			continue
 		}
-		if missing != nil {
-			return missing
+		b, err := l.read(ctx, i)
+		switch {
+		case errors.Is(err, block.ErrNotFound), errors.Is(err, block.ErrCorrupt):
+			s.Missing(i, err)
+			continue
+		case err != nil:
+			return err
+		}
+		if err := s.Leaf(i, b); err != nil {
+			return err
 		}
 	}
+}
+
+// requests are what a source was asked for and has not answered, in the order asked.
+type requests struct {
+	ready chan struct{} // has room for one: there is something
+
+	mu   sync.Mutex
+	todo []request
+}
+
+// request is a stretch of leaves to send, or of cancelled ones to answer with Skipped.
+type request struct {
+	start, count int
+	skip         bool
+}
+
+func newRequests() *requests { return &requests{ready: make(chan struct{}, 1)} }
+
+func (q *requests) add(start, count int) {
+	q.mu.Lock()
+	q.todo = append(q.todo, request{start: start, count: count})
+	q.mu.Unlock()
+	select {
+	case q.ready <- struct{}{}:
+	default:
+	}
+}
+
+// cancel marks the leaves of a stretch that are still to be sent.
+func (q *requests) cancel(start, count int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	var out []request
+	for _, r := range q.todo {
+		lo, hi := max(r.start, start), min(r.start+r.count, start+count)
+		if r.skip || lo >= hi {
+			out = append(out, r)
+			continue
+		}
+		for _, part := range []request{{r.start, lo - r.start, false}, {lo, hi - lo, true}, {hi, r.start + r.count - hi, false}} {
+			if part.count > 0 {
+				out = append(out, part)
+			}
+		}
+	}
+	q.todo = out
+}
+
+// next waits for something to do and returns a leaf to send, or the first and the number of skipped ones.
+func (q *requests) next(ctx context.Context) (i, skipped int, err error) {
+	for {
+		if ctx.Err() != nil {
+			return 0, 0, context.Cause(ctx)
+		}
+		if i, skipped, ok := q.take(); ok {
+			return i, skipped, nil
+		}
+		select {
+		case <-q.ready:
+		case <-ctx.Done():
+		}
+	}
+}
+
+func (q *requests) take() (i, skipped int, ok bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.todo) == 0 {
+		return 0, 0, false
+	}
+	r := &q.todo[0]
+	i = r.start
+	if r.skip {
+		skipped = r.count
+	}
+	r.start++
+	if r.count--; r.skip || r.count == 0 {
+		q.todo = q.todo[1:]
+	}
+	return i, skipped, true
 }
 
 func (l *LocalSource) read(ctx context.Context, i int) (*localBuf, error) {

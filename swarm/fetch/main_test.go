@@ -107,25 +107,28 @@ func (o *object) job(target string, sources ...Source) Job {
 	return Job{Root: o.sum.Root, Size: o.sum.Size, Name: "x", Target: Target{Path: target}, Sources: sources}
 }
 
-// testSource serves an object as a session does: it asks for several ranges before it delivers, in order.
+// testSource serves an object as a session does: what it was asked for, in that order.
 type testSource struct {
 	*object
-	name   peer.ID
-	window int // ranges asked for ahead; 0: 2
-	// hook may change or withhold a leaf, or fail; nil: none. Returning (nil, nil) leaves it out.
+	name peer.ID
+	rank int
+	// hook may change or withhold a leaf, or fail; nil: none. Returning (nil, nil) leaves it out, a *MissingError
+	// says that it is missing.
 	hook func(ctx context.Context, i int, data []byte) ([]byte, error)
 	// nodes may replace Nodes.
 	nodes func(ctx context.Context, cs []cid.Cid) iter.Seq2[block.Block, error]
 
-	mu    sync.Mutex
-	asked map[int]int
-	sent  map[int]int
-	dones int
-	held  atomic.Int64 // buffers not released
+	todo      *requests
+	mu        sync.Mutex
+	asked     map[int]int
+	sent      map[int]int
+	cancelled int
+	dones     int
+	held      atomic.Int64 // buffers not released
 }
 
 func source(o *object, name string) *testSource {
-	return &testSource{object: o, name: peer.ID(name), asked: map[int]int{}, sent: map[int]int{}}
+	return &testSource{object: o, name: peer.ID(name), todo: newRequests(), asked: map[int]int{}, sent: map[int]int{}}
 }
 
 type testBuf struct {
@@ -159,64 +162,77 @@ func (s *testSource) Nodes(ctx context.Context, cs []cid.Cid) iter.Seq2[block.Bl
 	return dag.FromGetter(s.store).Nodes(ctx, cs)
 }
 
-func (s *testSource) Leaves(ctx context.Context, next func() (int, int, bool), deliver func(int, Buf) error) error {
-	var queue []span
-	var missing *MissingError
-	open := true
-	for {
-		for open && len(queue) < max(s.window, 2) {
-			start, count, ok := next()
-			if !ok {
-				open = false
-				break
-			}
-			s.mu.Lock()
-			for i := start; i < start+count; i++ {
-				s.asked[i]++
-			}
-			s.mu.Unlock()
-			queue = append(queue, span{start, start + count})
-		}
-		if len(queue) == 0 {
-			if missing != nil {
-				return missing
-			}
-			return nil
-		}
-		r := queue[0]
-		queue = queue[1:]
-		for i := r.lo; i < r.hi; i++ {
-			if err := s.send(ctx, i, deliver); err != nil {
-				var miss *MissingError
-				if !errors.As(err, &miss) {
-					return err
-				}
-				missing, open = miss, false
-			}
-		}
-		open = open || (missing == nil && len(queue) == 0)
+func (s *testSource) Partial() bool { return false }
+func (s *testSource) Rank() int     { return s.rank }
+
+func (s *testSource) Request(start, count int) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := start; i < start+count; i++ {
+		s.asked[i]++
 	}
+	s.todo.add(start, count)
+	return nil
 }
 
-func (s *testSource) send(ctx context.Context, i int, deliver func(int, Buf) error) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	c, _ := s.tree.Leaf(i)
-	data, err := s.store.Get(ctx, c, nil)
-	if err != nil {
-		return &MissingError{Leaf: i, Err: err}
-	}
-	if s.hook != nil {
-		if data, err = s.hook(ctx, i, data); err != nil || data == nil {
+func (s *testSource) Cancel(start, count int) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cancelled += count
+	s.todo.cancel(start, count)
+	return nil
+}
+
+func (s *testSource) Run(ctx context.Context, sink Sink) error {
+	for {
+		i, skipped, err := s.todo.next(ctx)
+		if err != nil {
+			return err
+		}
+		if skipped > 0 {
+			sink.Skipped(i, skipped)
+			continue
+		}
+		if err := s.send(ctx, i, sink); err != nil {
 			return err
 		}
 	}
+}
+
+func (s *testSource) send(ctx context.Context, i int, sink Sink) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	data, err := s.leaf(ctx, i)
+	var miss *MissingError
+	if errors.As(err, &miss) {
+		sink.Missing(i, miss.Err)
+		return nil
+	}
+	if err != nil || data == nil {
+		return err
+	}
+	return s.deliver(i, data, sink)
+}
+
+func (s *testSource) leaf(ctx context.Context, i int) ([]byte, error) {
+	c, _ := s.tree.Leaf(i)
+	data, err := s.store.Get(ctx, c, nil)
+	if err != nil {
+		return nil, &MissingError{Leaf: i, Err: err}
+	}
+	if s.hook != nil {
+		return s.hook(ctx, i, data)
+	}
+	return data, nil
+}
+
+func (s *testSource) deliver(i int, data []byte, sink Sink) error {
 	s.mu.Lock()
 	s.sent[i]++
 	s.mu.Unlock()
 	s.held.Add(1)
-	return deliver(i, &testBuf{s: s, data: data})
+	return sink.Leaf(i, &testBuf{s: s, data: data})
 }
 
 // counts returns how many leaves were asked for and sent, repetitions included.

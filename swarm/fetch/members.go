@@ -6,11 +6,13 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"cairn/swarm/schedule"
 )
 
 // member is one source of a running job.
 //
-//	joined --> idle <--> active (inside Source.Leaves or Source.Nodes) --> dropped
+//	idle <--> active (inside Source.Nodes, or leaves are asked of it) --> dropped
 type member struct {
 	id     int
 	src    Source
@@ -18,13 +20,18 @@ type member struct {
 	cancel context.CancelCauseFunc
 
 	// Guarded by members.mu.
-	err    error     // why it was dropped
-	kept   int64     // bytes of its leaves that were kept
-	asking bool      // a call of the source is under way
-	owes   bool      // something was asked for and has not come
-	held   int       // deliveries waiting for us rather than for the source
-	last   time.Time // when it last delivered, or when it began to owe
-	meter  int64     // what its Meter showed then
+	err    error         // why it was dropped
+	kept   int64         // bytes of its leaves that were kept
+	lacks  error         // the first *MissingError
+	joined bool          // the scheduler knows of it
+	held   bool          // a leaf of it waits for us
+	owing  int           // leaves asked for and not answered, cancelled ones included
+	asking bool          // Nodes is under way
+	owes   bool          // nodes were asked for and have not come
+	last   time.Time     // when its meter was read, it delivered nodes or began to owe them
+	meter  int64         // what its Meter showed then
+	orders []order       // not passed on yet
+	ready  chan struct{} // has room for one: there are orders
 }
 
 // members is the set of sources of a job. It drops those that stand still.
@@ -36,8 +43,13 @@ type members struct {
 	all     []*member
 	open    bool          // more may join
 	changed chan struct{} // closed and replaced whenever something changed that somebody may wait for
-	onJoin  func(*member) // called with mu held
-	onDrop  func(*member) // called with mu held
+
+	// Hooks of an engine, called with mu held; nil: none.
+	onJoin func(*member)
+	onDrop func(*member)
+	onTick func(now time.Time)
+	// status is what the scheduler knows of a source.
+	status func(id int) (schedule.Source, bool)
 }
 
 func newMembers(stall time.Duration, log *slog.Logger) *members {
@@ -47,7 +59,8 @@ func newMembers(stall time.Duration, log *slog.Logger) *members {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &members{log: log, stall: stall, changed: make(chan struct{})}
+	return &members{log: log, stall: stall, changed: make(chan struct{}),
+		status: func(int) (schedule.Source, bool) { return schedule.Source{}, false }}
 }
 
 // wake tells all who wait. mu is held.
@@ -60,7 +73,7 @@ func (m *members) join(ctx context.Context, src Source) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	s := &member{id: len(m.all), src: src, ctx: ctx, cancel: cancel}
+	s := &member{id: len(m.all), src: src, ctx: ctx, cancel: cancel, ready: make(chan struct{}, 1)}
 	m.all = append(m.all, s)
 	if m.onJoin != nil {
 		m.onJoin(s)
@@ -116,8 +129,8 @@ func (m *members) beat(s *member, owes bool) {
 	}
 }
 
-// watch drops sources that owe something and bring nothing, until ctx ends. It also wakes those who wait now and
-// then, because whether it is worth to take over a slow source's work depends on the time.
+// watch sees to what depends on the time, until ctx ends: sources that owe nodes and bring nothing are dropped, the
+// scheduler is told that time has passed, and those who wait are woken now and then.
 func (m *members) watch(ctx context.Context) {
 	tick := time.NewTicker(max(min(m.stall/10, 200*time.Millisecond), time.Millisecond))
 	defer tick.Stop()
@@ -127,8 +140,14 @@ func (m *members) watch(ctx context.Context) {
 			return
 		case <-tick.C:
 			m.mu.Lock()
+			now := time.Now()
 			for _, s := range m.all {
-				m.judge(s)
+				if s.err == nil && s.owes && !s.trickles(now) && now.Sub(s.last) >= m.stall {
+					m.dropLocked(s, ErrStalled)
+				}
+			}
+			if m.onTick != nil {
+				m.onTick(now)
 			}
 			m.wake()
 			m.mu.Unlock()
@@ -136,29 +155,32 @@ func (m *members) watch(ctx context.Context) {
 	}
 }
 
-// judge drops s if it has stood still for too long. mu is held.
-func (m *members) judge(s *member) {
-	if s.err != nil || !s.owes || s.held > 0 || time.Since(s.last) < m.stall {
-		return
+// trickles tells whether at least 1 KiB/s came from s since the last time it was said to trickle, delivered nodes or
+// began to owe them. mu is held.
+func (s *member) trickles(now time.Time) bool {
+	meter, ok := s.src.(Meter)
+	if !ok {
+		return false
 	}
-	if meter, ok := s.src.(Meter); ok {
-		if now := meter.Received(); now-s.meter >= int64(m.stall.Seconds()*1024) {
-			s.meter, s.last = now, time.Now()
-			return
-		}
+	received := meter.Received()
+	if float64(received-s.meter) < 1024*max(now.Sub(s.last).Seconds(), 1) {
+		return false
 	}
-	m.dropLocked(s, ErrStalled)
+	s.meter, s.last = received, now
+	return true
 }
 
 // states lists all sources. mu is held.
 func (m *members) states() []SourceState {
 	out := make([]SourceState, len(m.all))
 	for i, s := range m.all {
-		out[i] = SourceState{Peer: s.src.Peer(), Bytes: s.kept, State: StateIdle, Err: s.err}
+		st, _ := m.status(s.id)
+		out[i] = SourceState{Peer: s.src.Peer(), Bytes: s.kept, State: StateIdle, Err: s.err, Lacks: s.lacks,
+			Partial: s.src.Partial(), Have: st.Have, Asked: st.Asked, Rate: st.Rate, Stalled: st.Stalled}
 		switch {
 		case s.err != nil:
 			out[i].State = StateDropped
-		case s.asking:
+		case s.asking || st.Asked > 0:
 			out[i].State = StateActive
 		}
 	}
@@ -176,7 +198,8 @@ func (m *members) live() []*member {
 	return out
 }
 
-// pick waits for a source that was not dropped. It fails with *NoSourceError when there can be none.
+// pick waits for a source that was not dropped, and prefers one that has all of the object. It fails with
+// *NoSourceError when there can be none.
 func (m *members) pick(ctx context.Context) (*member, error) {
 	for {
 		m.mu.Lock()
@@ -185,6 +208,11 @@ func (m *members) pick(ctx context.Context) (*member, error) {
 		m.mu.Unlock()
 		if err := ctx.Err(); err != nil {
 			return nil, context.Cause(ctx)
+		}
+		for _, s := range live {
+			if !s.src.Partial() {
+				return s, nil
+			}
 		}
 		if len(live) > 0 {
 			return live[0], nil

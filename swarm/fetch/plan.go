@@ -6,6 +6,7 @@ import (
 
 	"cairn/storage/block"
 	"cairn/storage/dag"
+	"cairn/swarm/schedule"
 )
 
 // zeroLeaf is the SHA-256 of dag.LeafSize zeros. Such leaves are holes and need no fetching.
@@ -36,6 +37,25 @@ func newPlan(t *dag.Tree) *plan {
 
 // size of leaf i in bytes, 0 when it is not known.
 func (p *plan) size(i int) int { return int(max(p.sizes[i], 0)) }
+
+// missing returns the stretches of leaves that are not there, and their bytes: -1 when none is missing.
+func (p *plan) missing(there []bool) (out []schedule.Span, bytes int64) {
+	for i, is := range there {
+		if is {
+			continue
+		}
+		bytes += int64(p.size(i))
+		if n := len(out) - 1; n >= 0 && out[n].Hi == i {
+			out[n].Hi++
+		} else {
+			out = append(out, schedule.Span{Lo: i, Hi: i + 1})
+		}
+	}
+	if len(out) == 0 {
+		return nil, -1
+	}
+	return out, bytes
+}
 
 // check verifies the bytes of leaf i.
 func (p *plan) check(i int, data []byte) error {

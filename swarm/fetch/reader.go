@@ -11,22 +11,24 @@ import (
 	"time"
 
 	"cairn/storage/dag"
+	"cairn/swarm/schedule"
 )
 
 // maxAhead is the number of leaves that a Reader fetches ahead when it is read in order; it begins with one.
 const maxAhead = 16
 
 // Reader reads one file of a tree from sources, fetching ahead in order: the first bytes are there before the
-// last are fetched, and reading a range fetches little more than the range. It implements io.ReadSeekCloser; its
-// methods are for one goroutine at a time.
+// last are fetched, and reading a range fetches little more than the range, or with Limit nothing more. It
+// implements io.ReadSeekCloser; its methods are for one goroutine at a time.
 type Reader struct {
 	e     *engine
 	p     *plan
 	it    dag.Item
 	size  int64 // -1: not known until the only leaf has come
 	pos   int64
-	ahead int // leaves beyond the present one to have under way
-	last  int // leaf of the last Read; -1: none
+	limit int64 // nothing is fetched ahead from here on; -1: none
+	ahead int   // leaves beyond the present one to have under way
+	last  int   // leaf of the last Read; -1: none
 
 	end     context.CancelFunc
 	done    <-chan struct{}
@@ -39,29 +41,44 @@ type Reader struct {
 	window map[int]Buf
 }
 
-// NewReader returns a reader of a file item. It fetches until Close is called or ctx ends. Reading fails with
-// *NoSourceError when no source is left.
-func NewReader(ctx context.Context, t *dag.Tree, item int, sources ...Source) (*Reader, error) {
-	return newReader(ctx, t, item, 0, nil, sources)
+// Feed is where a Reader reads from.
+type Feed struct {
+	Sources    []Source      // those known at the start
+	Joining    <-chan Source // sources that come later; while it is open reading waits rather than fails. nil: none
+	Self       string        // this peer's id in binary; may be empty
+	StallAfter time.Duration // 0: 15 s
+	Log        *slog.Logger  // nil: none
 }
 
-func newReader(ctx context.Context, t *dag.Tree, item int, stall time.Duration, log *slog.Logger, sources []Source) (*Reader, error) {
+// NewReader returns a reader of a file item. It fetches until Close is called or ctx ends. Reading fails with
+// *NoSourceError when no source is left. The sources' Run has returned when Close has.
+func NewReader(ctx context.Context, t *dag.Tree, item int, from Feed) (*Reader, error) {
 	items := t.Items()
 	if item < 0 || item >= len(items) || items[item].Kind != dag.File {
 		return nil, fmt.Errorf("%w: not a file", dag.ErrUnsupported)
 	}
-	r := &Reader{p: newPlan(t), it: items[item], size: items[item].Size, last: -1, window: make(map[int]Buf)}
+	r := &Reader{p: newPlan(t), it: items[item], size: items[item].Size, limit: -1, last: -1, window: make(map[int]Buf)}
 	ctx, r.end = context.WithCancel(ctx)
 	r.done, r.cause = ctx.Done(), func() error { return context.Cause(ctx) }
-	r.e = &engine{members: newMembers(stall, log), q: newQueue(len(r.p.sizes), r.p.size)}
-	r.e.check, r.e.keep = r.p.check, r.keep
-	for _, s := range sources {
-		r.e.join(ctx, s)
+	e := &engine{members: newMembers(from.StallAfter, from.Log), leaves: len(r.p.sizes)}
+	e.sched = schedule.New(schedule.Config{Leaves: e.leaves, Size: r.p.size, Order: schedule.InOrder, Self: from.Self, Patience: e.stall})
+	e.check, e.keep, e.kept = r.p.check, func(int, []byte) error { return nil }, r.kept
+	e.open = from.Joining != nil
+	r.e = e
+	for _, s := range from.Sources {
+		e.join(ctx, s)
 	}
-	r.helpers.Go(func() { r.e.watch(ctx) })
-	r.e.start(ctx)
+	e.start()
+	r.helpers.Go(func() { e.watch(ctx) })
+	if e.open {
+		r.helpers.Go(func() { e.listen(ctx, from.Joining) })
+	}
 	return r, nil
 }
+
+// Limit says that nothing from byte end on will be read soon, so that nothing there is fetched ahead. It holds
+// until the next Limit; a negative end lifts it. Reading beyond it works all the same.
+func (r *Reader) Limit(end int64) { r.limit = end }
 
 // Size returns the size of the file in bytes, -1 if it is not known yet.
 func (r *Reader) Size() int64 { return r.size }
@@ -73,18 +90,15 @@ func (r *Reader) Sources() []SourceState {
 	return r.e.states()
 }
 
-// keep puts an arrived leaf into the window, or away if the reader has moved on.
-func (r *Reader) keep(i int, b Buf) error {
-	r.e.mu.Lock()
-	defer r.e.mu.Unlock()
-	if i < r.lo || i >= r.hi || r.closed {
-		r.e.q.forget(i)
-		b.Release()
-		return nil
+// kept puts an arrived leaf into the window, unless the reader has moved on. e.mu is held.
+func (r *Reader) kept(a arrival) (taken bool) {
+	if a.i < r.lo || a.i >= r.hi || r.closed {
+		r.e.step(schedule.Forget{Leaf: a.i})
+		return false
 	}
-	r.window[i] = b
+	r.window[a.i] = a.b
 	r.e.wake()
-	return nil
+	return true
 }
 
 // Read reads at the present position.
@@ -167,28 +181,44 @@ func (r *Reader) aim(k int) {
 		r.ahead = 1
 	}
 	r.last = k
+	end := min(k+1+r.ahead, r.it.FirstLeaf+r.it.Leaves)
+	if r.limit >= 0 {
+		last, _ := r.locate(max(r.limit-1, 0))
+		end = min(end, max(last, k)+1)
+	}
 	r.e.mu.Lock()
 	defer r.e.mu.Unlock()
-	r.lo, r.hi = k, min(k+1+r.ahead, r.it.FirstLeaf+r.it.Leaves)
-	for i, b := range r.window {
-		if i < r.lo || i >= r.hi {
-			b.Release()
-			delete(r.window, i)
-			r.e.q.forget(i)
+	r.move(k, end, !onward)
+	for lo := r.lo; lo < r.hi; {
+		hi := lo
+		for hi < r.hi && !r.p.zero[hi] {
+			hi++
 		}
-	}
-	if !onward {
-		r.e.q.unwant()
-	}
-	for i := r.lo; i < r.hi; i++ {
-		if !r.p.zero[i] {
-			r.e.q.want(span{i, i + 1})
+		if hi > lo {
+			r.e.step(schedule.Want{Span: schedule.Span{Lo: lo, Hi: hi}})
 		}
+		lo = hi + 1
 	}
-	r.e.wake()
 }
 
-// Seek sets the position of the next Read. It fetches nothing.
+// move sets the window, and lets go of what is not in it. With cancel what is on its way is not waited for. e.mu is
+// held.
+func (r *Reader) move(lo, hi int, cancel bool) {
+	r.lo, r.hi = lo, hi
+	for i, b := range r.window {
+		if i < lo || i >= hi {
+			b.Release()
+			delete(r.window, i)
+			r.e.step(schedule.Forget{Leaf: i})
+		}
+	}
+	if cancel {
+		r.e.step(schedule.Unwant{})
+	}
+}
+
+// Seek sets the position of the next Read. It fetches nothing; what is on its way and is of no use for reading on
+// there is cancelled.
 func (r *Reader) Seek(offset int64, whence int) (int64, error) {
 	switch whence {
 	case io.SeekCurrent:
@@ -203,6 +233,15 @@ func (r *Reader) Seek(offset int64, whence int) (int64, error) {
 		return 0, errors.New("seek before the beginning")
 	}
 	r.pos = offset
+	r.e.mu.Lock()
+	defer r.e.mu.Unlock()
+	// The end is where one goes to ask for the size, and comes back from.
+	if r.last >= 0 && !r.closed && (r.size < 0 || offset < r.size) {
+		if k, _ := r.locate(offset); k < r.lo || k >= r.hi {
+			r.move(0, 0, true)
+			r.last = -1
+		}
+	}
 	return offset, nil
 }
 
@@ -214,9 +253,9 @@ func (r *Reader) Close() error {
 	r.e.mu.Lock()
 	r.closed = true
 	r.e.mu.Unlock()
-	r.e.abort()
 	r.end()
 	r.helpers.Wait()
+	r.e.shut()
 	for i, b := range r.window {
 		b.Release()
 		delete(r.window, i)

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"cairn/storage/block"
 	"cairn/storage/dag"
@@ -27,7 +28,7 @@ func TestReaderReadsAll(t *testing.T) {
 		if size > mib {
 			sources = append(sources, b)
 		}
-		r, err := NewReader(t.Context(), obj.tree, 0, sources...)
+		r, err := NewReader(t.Context(), obj.tree, 0, Feed{Sources: sources})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -57,7 +58,7 @@ func TestReaderStreams(t *testing.T) {
 	obj := randomFile(t, 60*mib, 51)
 	synctest.Test(t, func(t *testing.T) {
 		src := source(obj, "a")
-		r, err := NewReader(t.Context(), obj.tree, 0, src)
+		r, err := NewReader(t.Context(), obj.tree, 0, Feed{Sources: []Source{src}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -94,7 +95,7 @@ func TestReaderRanges(t *testing.T) {
 		t.Fatal(err)
 	}
 	src := source(obj, "a")
-	r, err := NewReader(t.Context(), obj.tree, 0, src)
+	r, err := NewReader(t.Context(), obj.tree, 0, Feed{Sources: []Source{src}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +146,7 @@ func TestReaderInsideATree(t *testing.T) {
 	root := mixed(t)
 	obj := importObject(t, root, opts)
 	for item, it := range obj.tree.Items() {
-		r, err := NewReader(t.Context(), obj.tree, item, source(obj, "a"))
+		r, err := NewReader(t.Context(), obj.tree, item, Feed{Sources: []Source{source(obj, "a")}})
 		if it.Kind != dag.File {
 			if !errors.Is(err, dag.ErrUnsupported) {
 				t.Errorf("%s: %v", it.Path, err)
@@ -174,7 +175,7 @@ func TestReaderOfUnknownSize(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := NewReader(t.Context(), tree, 0, source(obj, "a"))
+	r, err := NewReader(t.Context(), tree, 0, Feed{Sources: []Source{source(obj, "a")}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,7 +189,7 @@ func TestReaderFailures(t *testing.T) {
 	obj := randomFile(t, 6*mib, 54)
 	bad, good := source(obj, "bad"), source(obj, "good")
 	bad.hook = func(_ context.Context, i int, d []byte) ([]byte, error) { return d[:10], nil }
-	r, err := NewReader(t.Context(), obj.tree, 0, bad, good)
+	r, err := NewReader(t.Context(), obj.tree, 0, Feed{Sources: []Source{bad, good}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,7 +199,7 @@ func TestReaderFailures(t *testing.T) {
 	}
 	r.Close()
 
-	r, err = NewReader(t.Context(), obj.tree, 0, bad)
+	r, err = NewReader(t.Context(), obj.tree, 0, Feed{Sources: []Source{bad}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -215,11 +216,152 @@ func TestReaderFailures(t *testing.T) {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
-	if r, err = NewReader(ctx, obj.tree, 0, stuck); err != nil {
+	if r, err = NewReader(ctx, obj.tree, 0, Feed{Sources: []Source{stuck}}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := r.Read(make([]byte, 10)); !errors.Is(err, boom) {
 		t.Error(err)
 	}
 	r.Close()
+}
+
+func readAt(t *testing.T, r *Reader, off int64, n int) {
+	t.Helper()
+	if _, err := r.Seek(off, io.SeekStart); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(r, make([]byte, n)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Reading a range whose end is known fetches only that range.
+func TestReaderLimit(t *testing.T) {
+	obj := randomFile(t, 60*mib, 55)
+	synctest.Test(t, func(t *testing.T) {
+		src := source(obj, "a")
+		r, err := NewReader(t.Context(), obj.tree, 0, Feed{Sources: []Source{src}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		want := 0
+		for _, c := range []struct {
+			limit, off int64
+			n, leaves  int
+		}{
+			{20*mib + 10, 20*mib + 5, 5, 1},   // within a leaf
+			{31 * mib, 30 * mib, mib, 1},      // one leaf exactly
+			{8 * mib, mib, 7 * mib, 7},        // read-ahead grows, but not beyond
+			{8 * mib, 50 * mib, 10, 1},        // reading beyond it works
+			{-1, 40 * mib, 10, 2},             // none: one leaf ahead after a jump
+			{0, 55 * mib, 10, 1},              // silly
+			{100 * mib, 58 * mib, 2 * mib, 2}, // beyond the end
+		} {
+			r.Limit(c.limit)
+			readAt(t, r, c.off, c.n)
+			synctest.Wait()
+			want += c.leaves
+			if asked, _ := src.counts(); asked != want {
+				t.Fatalf("%d bytes at %d, limit %d: %d leaves asked for, want %d", c.n, c.off, c.limit, asked, want)
+			}
+		}
+	})
+}
+
+// A jump cancels at once what is on its way; going to the end for the size and back does not.
+func TestReaderSeekCancels(t *testing.T) {
+	obj := randomFile(t, 60*mib, 56)
+	synctest.Test(t, func(t *testing.T) {
+		src := paced(source(obj, "a"), 100*time.Millisecond)
+		r, err := NewReader(t.Context(), obj.tree, 0, Feed{Sources: []Source{src}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		for i := range int64(8) {
+			readAt(t, r, i*mib, mib)
+		}
+		if _, err := r.Seek(0, io.SeekEnd); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.Seek(8*mib, io.SeekStart); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if src.cancelled != 0 {
+			t.Errorf("%d leaves cancelled", src.cancelled)
+		}
+		asked, _ := src.counts()
+		if _, err := r.Seek(40*mib, io.SeekStart); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if src.cancelled < 8 {
+			t.Errorf("%d leaves cancelled of %d asked for", src.cancelled, asked)
+		}
+		start := time.Now()
+		if _, err := io.ReadFull(r, make([]byte, mib)); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(start); took > 250*time.Millisecond { // the one under way, then ours
+			t.Errorf("took %v after the jump", took)
+		}
+		// Back where it was: what was cancelled is asked for again.
+		readAt(t, r, 9*mib, 3*mib)
+	})
+}
+
+// Sources may come while it is read, and go.
+func TestReaderJoining(t *testing.T) {
+	obj := randomFile(t, 8*mib, 57)
+	joining := make(chan Source)
+	bad := source(obj, "bad")
+	bad.hook = func(_ context.Context, i int, d []byte) ([]byte, error) {
+		if i == 2 {
+			return nil, errors.New("gone")
+		}
+		return d, nil
+	}
+	r, err := NewReader(t.Context(), obj.tree, 0, Feed{Joining: joining})
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		joining <- bad
+		joining <- source(obj, "good")
+		close(joining)
+	}()
+	if n, err := io.Copy(io.Discard, r); err != nil || n != 8*mib {
+		t.Errorf("%d bytes, %v", n, err)
+	}
+	if s := r.Sources(); len(s) != 2 || s[0].Err == nil || s[1].Bytes < 5*mib {
+		t.Errorf("%+v", s)
+	}
+	if err := r.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// Reading on uses all sources at once.
+func TestReaderUsesAllSources(t *testing.T) {
+	obj := randomFile(t, 60*mib, 58)
+	synctest.Test(t, func(t *testing.T) {
+		var from Feed
+		for _, name := range []string{"a", "b", "c"} {
+			from.Sources = append(from.Sources, paced(source(obj, name), 100*time.Millisecond))
+		}
+		r, err := NewReader(t.Context(), obj.tree, 0, from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		start := time.Now()
+		if n, err := io.Copy(io.Discard, r); err != nil || n != 60*mib {
+			t.Errorf("%d bytes, %v", n, err)
+		}
+		if took := time.Since(start); took > 3*time.Second { // alone each would need 6 s
+			t.Errorf("took %v", took)
+		}
+	})
 }

@@ -3,24 +3,26 @@ package fetch
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
 	"cairn/storage/dag"
+	"cairn/swarm/schedule"
 )
 
 // Time limits of the last step.
 const (
-	drainAfter = 2 * time.Second  // for sources that still send what others already sent
+	drainAfter = 2 * time.Second  // for sources that still send what was cancelled
 	doneAfter  = 15 * time.Second // for sources to record that the object is complete
 )
 
 // Run carries out one get. It returns when the object is complete, synced and under its final name, and all
 // sources that are left have been told so; or with an error, after which what was fetched stays beside the
-// target for the next Run (see TempPath, Discard), unless nothing was.
+// target for the next Run (see TempPath, Discard), unless nothing was. The sources' Run has then returned.
 //
 // Errors: ErrExists, ErrTarget, ErrNames, ErrBusy, ErrNoSpace, *NoSourceError (ErrNoSource), dag.ErrBadDAG,
-// dag.ErrUnsupported, the cause of ctx's end, errors of OnNode.
+// dag.ErrUnsupported, the cause of ctx's end, errors of OnNode and Commit.
 func Run(ctx context.Context, job Job) (Result, error) {
 	pl, err := openPlace(job.Target, job.Root)
 	if err != nil {
@@ -48,7 +50,9 @@ type run struct {
 	place *place
 	plan  *plan
 	dest  destination
-	snap  Snapshot // guarded by engine.mu; Sources and Done are filled in when it is taken
+	part  *Partial  // nil: nobody wants it
+	ready time.Time // when all leaves were in place
+	snap  Snapshot  // guarded by engine.mu; Sources and Done are filled in when it is taken
 }
 
 func (r *run) carryOut(ctx context.Context) (res Result, err error) {
@@ -72,10 +76,7 @@ func (r *run) carryOut(ctx context.Context) (res Result, err error) {
 
 	r.log.Debug("get", "name", r.job.Name, "root", r.job.Root, "target", r.place.path(), "sources", len(r.job.Sources))
 	res.Path = r.place.path()
-	defer func() {
-		s := r.snapshot()
-		res.Sources, res.Resumed, res.Fetched = s.Sources, s.Resumed, s.Done-s.Resumed
-	}()
+	defer func() { res = r.amount(res) }()
 	tree, err := dag.Walk(ctx, r.job.Root, r.job.Size, &nodeSource{r.members}, r.job.Budget, r.job.OnNode)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -89,20 +90,41 @@ func (r *run) carryOut(ctx context.Context) (res Result, err error) {
 	if r.dest, err = r.destination(); err != nil {
 		return res, err
 	}
-	keep := true
-	defer func() { r.dest.close(keep) }()
-	res.Written, err = r.fill(ctx)
-	if err != nil {
-		s := r.snapshot()
-		keep = !r.dest.fresh() || s.Done > s.Resumed
+	defer func() {
+		done := r.snapshot()
+		keep := err == nil || !r.dest.fresh() || done.Done > done.Resumed
+		if r.part != nil {
+			r.part.over(keep)
+		}
+		r.dest.close(keep)
+	}()
+	if err = r.prepare(ctx); err != nil {
+		return res, err
+	}
+	r.start()
+	defer r.shut()
+	if res.Written, err = r.fill(ctx); err != nil {
 		return res, err
 	}
 	if res.Size < 0 && len(res.Written) == 1 {
 		res.Size = res.Written[0].Size
 	}
+	if r.job.Commit != nil {
+		if err = r.job.Commit(ctx, r.amount(res)); err != nil {
+			return res, err
+		}
+	}
+	r.drain(ctx, r.ready.Add(drainAfter))
 	r.tell(ctx)
 	r.phase(PhaseDone)
 	return res, nil
+}
+
+// amount fills in what came from where.
+func (r *run) amount(res Result) Result {
+	s := r.snapshot()
+	res.Sources, res.Resumed, res.Fetched = s.Sources, s.Resumed, s.Done-s.Resumed
+	return res
 }
 
 // remark warns of what the user may not expect.
@@ -136,89 +158,58 @@ func (r *run) destination() (destination, error) {
 	return nil, fmt.Errorf("%w: the object is a lone %s", dag.ErrUnsupported, kind)
 }
 
-// fill fetches what is missing and gives the object its final name.
-func (r *run) fill(ctx context.Context) ([]Written, error) {
-	missing, err := r.takeStock(ctx)
+// prepare finds out what must be fetched and makes the engine ready for it.
+func (r *run) prepare(ctx context.Context) error {
+	there, err := r.takeStock(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if err := r.room(missing); err != nil {
-		return nil, err
+	missing, bytes := r.plan.missing(there)
+	if err := r.room(bytes); err != nil {
+		return err
 	}
-	r.mu.Lock()
-	r.q = newQueue(len(r.plan.sizes), r.plan.size)
+	r.leaves = len(there)
+	r.sched = schedule.New(schedule.Config{Leaves: r.leaves, Size: r.plan.size, Self: r.job.Self, Patience: r.stall})
 	for _, s := range missing {
-		r.q.want(s)
+		r.sched.Step(time.Now(), schedule.Want{Span: s})
 	}
-	r.mu.Unlock()
-	r.check = r.plan.check
-	r.keep = func(i int, b Buf) error {
-		defer b.Release()
-		return r.dest.write(i, b.Bytes())
+	r.check, r.keep = r.plan.check, r.dest.write
+	if r.job.OnPartial == nil {
+		return nil
 	}
-	r.phase(PhaseFetch)
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	r.start(ctx)
-	err = r.wait(ctx)
-	if err != nil {
-		r.abort()
-		return nil, err
+	if r.part, err = newPartial(r.place, r.plan, there); err != nil {
+		return err
 	}
-	defer r.stop(drainAfter) // they may finish while we sync
-	r.phase(PhaseFinish)
-	written, err := r.dest.finish()
-	if err != nil {
-		return nil, err
+	r.part.follow(r.engine)
+	r.kept = func(a arrival) bool {
+		r.part.add(a.i, codeOf(a.from.id)+1)
+		return false
 	}
-	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
-	}
-	warning, err := r.place.commit(r.plan.tree.Kind())
-	if err != nil {
-		return nil, err
-	}
-	if warning != "" {
-		r.job.Warn(warning)
-	}
-	return written, r.place.wrap(syncDir(r.place.parent))
+	r.job.OnPartial(r.part)
+	return nil
 }
 
-// takeStock prepares the destination and returns the leaves that must be fetched.
-func (r *run) takeStock(ctx context.Context) (spans, error) {
+// takeStock prepares the destination and returns which leaves are in their place.
+func (r *run) takeStock(ctx context.Context) (there []bool, err error) {
 	r.mu.Lock()
 	r.snap.Phase, r.snap.Total, r.snap.Files = PhaseCheck, r.plan.tree.Size(), r.plan.files()
 	r.mu.Unlock()
-	there := make([]bool, len(r.plan.sizes)) // each written once, by whoever found it
-	err := r.dest.check(ctx, func(i int) {
+	there = make([]bool, len(r.plan.sizes)) // each written once, by whoever found it
+	err = r.dest.check(ctx, func(i int) {
 		there[i] = true
 		r.mu.Lock()
 		r.snap.Resumed += int64(r.plan.size(i))
 		r.mu.Unlock()
 	})
-	if err != nil {
-		return nil, err
-	}
-	var missing spans
-	for i := 0; i < len(there); i++ {
-		if !there[i] {
-			missing.add(span{i, i + 1})
-		}
-	}
-	return missing, nil
+	return there, err
 }
 
-// room refuses to begin what cannot fit on the disk.
-func (r *run) room(missing spans) error {
-	need := r.dest.overhead()
-	for _, s := range missing {
-		for i := s.lo; i < s.hi; i++ {
-			need += int64(r.plan.size(i))
-		}
-	}
-	if len(missing) == 0 {
+// room refuses to begin what cannot fit on the disk. bytes are still to be fetched; -1: nothing is.
+func (r *run) room(bytes int64) error {
+	if bytes < 0 {
 		return nil
 	}
+	need := bytes + r.dest.overhead()
 	free, err := r.job.FreeSpace(r.place.dir)
 	if err != nil {
 		return r.place.wrap(err)
@@ -229,12 +220,47 @@ func (r *run) room(missing spans) error {
 	return nil
 }
 
-// tell lets every source that is left know that the object is complete and safe here.
+// fill fetches what is missing and gives the object its final name.
+func (r *run) fill(ctx context.Context) ([]Written, error) {
+	r.phase(PhaseFetch)
+	if err := r.wait(ctx); err != nil {
+		return nil, err
+	}
+	r.ready = time.Now() // sources may get rid of what they still have to say while we sync
+	r.phase(PhaseFinish)
+	written, err := r.dest.finish()
+	if err != nil {
+		return nil, err
+	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	var warning string
+	commit := func() (err error) {
+		warning, err = r.place.commit(r.plan.tree.Kind())
+		return err
+	}
+	if r.part != nil && syncEach {
+		err = r.part.reopened(r.place, commit)
+	} else {
+		err = commit()
+	}
+	if err != nil {
+		return nil, err
+	}
+	if warning != "" {
+		r.job.Warn(warning)
+	}
+	return written, r.place.wrap(syncDir(r.place.parent))
+}
+
+// tell lets every source that is left know that the object is complete and safe here, but for downloaders that still
+// have something to say.
 func (r *run) tell(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, doneAfter)
 	defer cancel()
 	r.mu.Lock()
-	live := r.live()
+	live := slices.DeleteFunc(r.live(), func(s *member) bool { return s.owing > 0 })
 	r.mu.Unlock()
 	var calls sync.WaitGroup
 	for _, s := range live {

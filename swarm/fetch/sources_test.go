@@ -84,9 +84,6 @@ func TestBadSources(t *testing.T) {
 		{"empty", func(s *testSource) {
 			s.hook = func(_ context.Context, _ int, d []byte) ([]byte, error) { return []byte{}, nil }
 		}, block.ErrCorrupt},
-		{"left out", func(s *testSource) {
-			s.hook = func(_ context.Context, i int, d []byte) ([]byte, error) { return nil, nil }
-		}, ErrMisbehaved},
 		{"fails half way", func(s *testSource) {
 			n := 0
 			s.hook = func(_ context.Context, i int, d []byte) ([]byte, error) {
@@ -154,23 +151,19 @@ type rogue struct {
 	index func(start int) int
 }
 
-func (r rogue) Leaves(ctx context.Context, next func() (int, int, bool), deliver func(int, Buf) error) error {
-	start, _, ok := next()
-	if !ok {
-		return nil
-	}
-	r.held.Add(1)
-	if err := deliver(start, &testBuf{s: r.testSource, data: r.bytes(start)}); err != nil {
+func (r rogue) Run(ctx context.Context, sink Sink) error {
+	i, _, err := r.todo.next(ctx)
+	if err != nil {
 		return err
 	}
-	r.held.Add(1)
-	return deliver(r.index(start), &testBuf{s: r.testSource, data: r.bytes(start)})
-}
-
-func (r rogue) bytes(i int) []byte {
-	c, _ := r.tree.Leaf(i)
-	data, _ := r.store.Get(context.Background(), c, nil)
-	return data
+	data, err := r.leaf(ctx, i)
+	if err != nil {
+		return err
+	}
+	if err := r.deliver(i, bytes.Clone(data), sink); err != nil {
+		return err
+	}
+	return r.deliver(r.index(i), bytes.Clone(data), sink)
 }
 
 func TestUnrequestedLeaves(t *testing.T) {
@@ -192,11 +185,12 @@ func TestUnrequestedLeaves(t *testing.T) {
 	}
 }
 
+// lazy ends without a word.
 type lazy struct{ *testSource }
 
-func (lazy) Leaves(context.Context, func() (int, int, bool), func(int, Buf) error) error { return nil }
+func (lazy) Run(context.Context, Sink) error { return nil }
 
-func TestSourceThatTakesNoWork(t *testing.T) {
+func TestSourceThatEnds(t *testing.T) {
 	obj := randomFile(t, 2*mib, 7)
 	if _, err := Run(t.Context(), obj.job(filepath.Join(memDir(t), "out"), lazy{source(obj, "lazy")})); !errors.Is(err, ErrMisbehaved) {
 		t.Error(err)

@@ -29,7 +29,7 @@ func noNull(v any) any {
 func copyNoNull(out, in reflect.Value) {
 	switch in.Kind() {
 	case reflect.Slice:
-		if in.Type().Elem().Kind() == reflect.Uint8 {
+		if in.Type().Elem().Kind() == reflect.Uint8 && !in.IsNil() {
 			out.Set(in)
 			return
 		}

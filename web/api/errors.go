@@ -31,9 +31,20 @@ type Error struct {
 	Message   string `json:"message"`
 	Hint      string `json:"hint,omitempty"`
 	RequestID string `json:"request_id,omitempty"`
+
+	cause error // for the log only
 }
 
 func (e *Error) Error() string { return e.Message }
+
+// Unwrap returns what Because was told.
+func (e *Error) Unwrap() error { return e.cause }
+
+// Because returns e with the error behind it, which the log gets and no user.
+func (e *Error) Because(err error) *Error {
+	e.cause = err
+	return e
+}
 
 // Errorf makes an Error without a hint.
 func Errorf(code Code, format string, args ...any) *Error {

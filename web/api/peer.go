@@ -47,11 +47,21 @@ type Peer interface {
 	Transfers(ctx context.Context) ([]Transfer, error)
 	Transfer(ctx context.Context, id string) (Transfer, error)
 	Cancel(ctx context.Context, id string) (Transfer, error)
+	// Pieces returns the map of a download; one without leaves where there is no map.
+	Pieces(ctx context.Context, id string) (Pieces, error)
+	// Rates returns the rates of the last minute in seconds ("1m"), of the last hour in minutes ("1h") or of the last
+	// day in quarters of an hour ("1d").
+	Rates(ctx context.Context, id, window string) (RateHistory, error)
 
 	// Events yields what happens after the event with this id; 0: from now on, beginning with a full picture
 	// (status, peers, rates, each entry's and transfer's newest state is for the caller to fetch). An id that is
 	// no longer kept starts over the same way with an event of type status.
 	Events(ctx context.Context, after uint64) iter.Seq2[Event, error]
+
+	// Limits are the limits of bandwidth and what holds of them now.
+	Limits(ctx context.Context) (Limits, error)
+	// SetLimits replaces all of them; they hold at once and are kept. What is read-only in l is ignored.
+	SetLimits(ctx context.Context, l Limits) (Limits, error)
 
 	// Handover asks a peer of mode "command" to end, so that another process can take its home over.
 	Handover(ctx context.Context) error
@@ -108,7 +118,9 @@ type GetRequest struct {
 	Output    string   `json:"output,omitempty" doc:"Absolute path of the file or directory to make; an existing directory: the object goes inside it"`
 	OutputDir string   `json:"output_dir,omitempty" doc:"Absolute path"`
 	Force     bool     `json:"force,omitempty" doc:"Replace what is there"`
-	NoSwarm   bool     `json:"no_swarm,omitempty"`
+	NoSwarm   bool     `json:"no_swarm,omitempty" doc:"Do not exchange with other downloaders"`
+	// WaitSeconds bounds how long a source that went away is waited for.
+	WaitSeconds int64 `json:"wait_seconds,omitempty" minimum:"0" maximum:"604800" doc:"How long to wait for a source that went away; 0: the default of 120 s"`
 }
 
 // Content is an opened file. The caller closes it. Reading at an offset fetches what is missing there first.
@@ -118,6 +130,12 @@ type Content struct {
 	CID     string
 	Size    int64
 	ModTime time.Time // zero when unknown
+}
+
+// Limiter may be implemented by the reader of a Content: what lies at end or beyond is not going to be read before
+// the next Limit, so that fetching ahead stops there. -1: no limit.
+type Limiter interface {
+	Limit(end int64)
 }
 
 // Listing is what a reference names: a directory's entries, or the one file itself.

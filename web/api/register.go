@@ -71,6 +71,7 @@ func Register(m Mux, cfg Config) *huma.OpenAPI {
 	s.library()
 	s.tickets()
 	s.transfers()
+	s.limits()
 	s.content()
 	s.local()
 	finish(s.api.OpenAPI())
@@ -205,6 +206,9 @@ func WriteError(w http.ResponseWriter, r *http.Request, err error) {
 func (s *service) fault(ctx context.Context, err error) *Fault {
 	f := FaultOf(ctx, err)
 	if f.Err.Code == CodeFailed {
+		if cause := f.Err.Unwrap(); cause != nil {
+			err = cause
+		}
 		s.Log.ErrorContext(ctx, "request failed", "request", CallerOf(ctx).RequestID, "err", err)
 	}
 	return f

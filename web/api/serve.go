@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"path"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -14,20 +15,28 @@ import (
 
 const maxRanges = 16 // more in one request are an attack or a mistake
 
-// serve answers with a file as an attachment that no browser will run anything of.
-func (s *service) serve(ref, path string) *huma.StreamResponse {
+// disposition is what a browser is to do with a file.
+type disposition bool
+
+const (
+	attached disposition = false // save it; it runs nothing of it
+	inline   disposition = true  // play or show it, if it is of a kind that can not run anything
+)
+
+// serve answers with a file.
+func (s *service) serve(ref, sub string, how disposition) *huma.StreamResponse {
 	return &huma.StreamResponse{Body: func(c huma.Context) {
 		r, w := humago.Unwrap(c)
 		ctx := c.Context()
-		if err := s.serveFile(w, r, ref, path); err != nil {
+		if err := s.serveFile(w, r, ref, sub, how); err != nil {
 			WriteError(w, r, s.fault(ctx, err))
 		}
 	}}
 }
 
 // serveFile returns an error only when nothing was written.
-func (s *service) serveFile(w http.ResponseWriter, r *http.Request, ref, path string) error {
-	if err := checkPath(path); err != nil {
+func (s *service) serveFile(w http.ResponseWriter, r *http.Request, ref, sub string, how disposition) error {
+	if err := checkPath(sub); err != nil {
 		return err
 	}
 	rng := r.Header.Get("Range")
@@ -38,26 +47,71 @@ func (s *service) serveFile(w http.ResponseWriter, r *http.Request, ref, path st
 	if rng == "bytes=-0" { // the last no bytes: ServeContent would answer 206 with an impossible range
 		return badRange(http.StatusRequestedRangeNotSatisfiable)
 	}
-	f, err := s.Peer.Open(r.Context(), ref, path)
+	f, err := s.Peer.Open(r.Context(), ref, sub)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
+	file := &ranged{ReadSeeker: f, ranges: parseRanges(rng, f.Size)}
+	file.limit, _ = f.ReadSeekCloser.(Limiter)
 	// Reading at the start now turns a failure there into an answer in words; once the head is out it can only
 	// break the connection.
 	if r.Method != http.MethodHead {
-		if err := probe(f, rangeStart(rng, f.Size)); err != nil {
+		if err := probe(file, file.start(rng, f.Size)); err != nil {
 			return err
 		}
 	}
 	h := w.Header()
 	h.Set("Content-Type", "application/octet-stream")
 	h.Set("Content-Disposition", attachment(f.Name))
+	if kind := mediaType(f.Name); how == inline && kind != "" {
+		h.Set("Content-Type", kind)
+		h.Set("Content-Disposition", "inline"+strings.TrimPrefix(attachment(f.Name), "attachment"))
+	}
 	h.Set("Content-Security-Policy", "sandbox")
 	h.Set("Cache-Control", "private, no-cache")
 	h.Set("ETag", `"`+f.CID+`"`)
-	http.ServeContent(&rangeErrors{ResponseWriter: w, r: r}, r, "", f.ModTime, f)
+	http.ServeContent(&rangeErrors{ResponseWriter: w, r: r}, r, "", f.ModTime, file)
 	return nil
+}
+
+// mediaType is that of a file which a browser plays or shows and runs nothing of, "" for every other.
+func mediaType(name string) string {
+	switch strings.ToLower(path.Ext(name)) {
+	case ".mp4", ".m4v":
+		return "video/mp4"
+	case ".webm":
+		return "video/webm"
+	case ".ogv":
+		return "video/ogg"
+	case ".mov":
+		return "video/quicktime"
+	case ".mkv":
+		return "video/x-matroska"
+	case ".mp3":
+		return "audio/mpeg"
+	case ".m4a":
+		return "audio/mp4"
+	case ".ogg", ".oga", ".opus":
+		return "audio/ogg"
+	case ".wav":
+		return "audio/wav"
+	case ".flac":
+		return "audio/flac"
+	case ".png":
+		return "image/png"
+	case ".jpg", ".jpeg":
+		return "image/jpeg"
+	case ".gif":
+		return "image/gif"
+	case ".webp":
+		return "image/webp"
+	case ".avif":
+		return "image/avif"
+	case ".txt", ".md", ".log":
+		return "text/plain; charset=utf-8"
+	}
+	return ""
 }
 
 // rangeErrors puts our error body in place of the plain text that ServeContent answers a bad range with.
@@ -106,33 +160,82 @@ func probe(f io.ReadSeeker, at int64) error {
 	return err
 }
 
-// rangeStart is where the first range begins, 0 without one, -1 when ServeContent will refuse it or there is
-// nothing to read.
-func rangeStart(rng string, size int64) int64 {
-	if size <= 0 {
-		return -1
-	}
+// byteRange is a part of a file: from its first byte to before its end.
+type byteRange struct{ first, end int64 }
+
+// parseRanges returns the ranges of a request that lie in the file. Judging them is left to ServeContent.
+func parseRanges(rng string, size int64) (out []byteRange) {
 	spec, ok := strings.CutPrefix(rng, "bytes=")
 	if !ok {
-		return 0
+		return nil
 	}
-	spec, _, _ = strings.Cut(spec, ",")
-	first, last, ok := strings.Cut(strings.TrimSpace(spec), "-")
+	for part := range strings.SplitSeq(spec, ",") {
+		if r, ok := parseRange(strings.TrimSpace(part), size); ok {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+func parseRange(spec string, size int64) (byteRange, bool) {
+	first, last, ok := strings.Cut(spec, "-")
 	if !ok {
-		return -1
+		return byteRange{}, false
 	}
-	if first == "" {
-		n, err := strconv.ParseInt(last, 10, 64)
-		if err != nil || n <= 0 {
+	number := func(s string) int64 {
+		n, err := strconv.ParseInt(s, 10, 64)
+		if err != nil {
 			return -1
 		}
-		return max(0, size-n)
+		return n
 	}
-	n, err := strconv.ParseInt(first, 10, 64)
-	if err != nil || n < 0 || n >= size {
+	r := byteRange{number(first), size}
+	switch {
+	case first == "":
+		n := number(last)
+		r.first = max(0, size-n)
+		return r, n > 0
+	case last != "":
+		if n := number(last); n < size-1 {
+			r.end = n + 1
+		}
+	}
+	return r, r.first >= 0 && r.first < r.end
+}
+
+// ranged tells the content where the part that ServeContent is about to read ends, so that nothing is fetched
+// beyond it: ServeContent seeks to the beginning of each range before it reads.
+type ranged struct {
+	io.ReadSeeker
+	limit  Limiter // nil: it does not matter to this content
+	ranges []byteRange
+}
+
+func (r *ranged) Seek(offset int64, whence int) (int64, error) {
+	if r.limit != nil && whence == io.SeekStart {
+		end := int64(-1)
+		for _, x := range r.ranges {
+			if x.first == offset {
+				end = max(end, x.end)
+			}
+		}
+		r.limit.Limit(end)
+	}
+	return r.ReadSeeker.Seek(offset, whence)
+}
+
+// start is where the first range begins, 0 without one, -1 when ServeContent will refuse it or there is nothing to
+// read.
+func (r *ranged) start(rng string, size int64) int64 {
+	switch {
+	case size <= 0:
+		return -1
+	case !strings.HasPrefix(rng, "bytes="):
+		return 0
+	case len(r.ranges) == 0:
 		return -1
 	}
-	return n
+	return r.ranges[0].first
 }
 
 // attachment is a Content-Disposition that names the file for every client: plain ASCII for old ones, RFC 5987

@@ -21,6 +21,10 @@ type Access interface {
 	NewLink(ctx context.Context, r LinkRequest) (Link, error)
 	// UseLink spends a link and says what it stands for.
 	UseLink(ctx context.Context, token string) (LinkRequest, error)
+	// NewHandle makes a URL path that works again and again for the session that asked, until it rests for ten minutes.
+	NewHandle(ctx context.Context, r LinkRequest) (Link, error)
+	// UseHandle says what a handle stands for.
+	UseHandle(ctx context.Context, token string) (LinkRequest, error)
 }
 
 // Session says who is asking.
@@ -58,6 +62,21 @@ type LinkRequest struct {
 type Link struct {
 	URL     string    `json:"url" doc:"Works once, for this session only"`
 	Expires time.Time `json:"expires"`
+}
+
+// OpenRequest names what is to be read in place, without a download.
+type OpenRequest struct {
+	Ref  string `json:"ref" minLength:"1" maxLength:"8192" doc:"A ticket, a CID or an entry"`
+	Path string `json:"path,omitempty" maxLength:"4096" doc:"A file or directory below it"`
+}
+
+// Opened is an object, here or at another peer, that can be read in place.
+type Opened struct {
+	URL     string    `json:"url" doc:"Of the file, for this session only; it takes ranges and holds no secret. Of a directory: add ?path= with a file in it"`
+	Expires time.Time `json:"expires" doc:"When it ends unless it is used; each use gives it ten minutes more"`
+	Name    string    `json:"name,omitempty" doc:"Of a file"`
+	Type    string    `json:"type,omitempty" doc:"Media type of a file that a browser can play or show, without which URL answers with an attachment"`
+	Listing
 }
 
 // GetsRequest fetches an object into the peer's download folder.

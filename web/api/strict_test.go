@@ -88,6 +88,10 @@ func TestNoNull(t *testing.T) {
 	if shared.Sources != nil {
 		t.Error("the peer's own value was changed")
 	}
+	b.Reset()
+	if err := writeJSON(&b, Pieces{}); err != nil || strings.Contains(b.String(), "null") {
+		t.Errorf("%s %v", b.String(), err)
+	}
 }
 
 func TestPrintable(t *testing.T) {

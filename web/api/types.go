@@ -57,6 +57,39 @@ type Limit struct {
 	Value int64  `json:"value"`
 }
 
+// Limits are the limits of bandwidth that the user has set. Rates are bytes per second, 0 is no limit.
+type Limits struct {
+	Up        int64           `json:"up" minimum:"0" maximum:"1099511627776" doc:"To all peers together; 0: no limit, else at least 1024"`
+	Down      int64           `json:"down" minimum:"0" maximum:"1099511627776" doc:"From all peers together; 0: no limit, else at least 1024"`
+	Peers     []PeerLimit     `json:"peers" maxItems:"256" doc:"Limits of single peers, which hold besides"`
+	Hours     []HourLimit     `json:"hours" maxItems:"64" doc:"The first that covers the time replaces up and down"`
+	Effective EffectiveLimits `json:"effective" readOnly:"true" doc:"What holds now; ignored in requests"`
+	Problem   string          `json:"problem,omitempty" maxLength:"4096" readOnly:"true" doc:"Why the limits that were kept do not hold; empty: all is well"`
+}
+
+// PeerLimit limits one peer.
+type PeerLimit struct {
+	PeerID string `json:"peer_id" minLength:"1" maxLength:"128"`
+	Up     int64  `json:"up" minimum:"0" maximum:"1099511627776"`
+	Down   int64  `json:"down" minimum:"0" maximum:"1099511627776"`
+}
+
+// HourLimit limits all peers together at certain hours by the clock of the peer's machine.
+type HourLimit struct {
+	Days []string `json:"days" maxItems:"7" enum:"mon,tue,wed,thu,fri,sat,sun" doc:"On which the hours begin; none: every day"`
+	From string   `json:"from" pattern:"^([01][0-9]|2[0-3]):[0-5][0-9]$" patternDescription:"a time of day such as 06:30"`
+	To   string   `json:"to" pattern:"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$" patternDescription:"a time of day such as 06:30, or 24:00" doc:"Before from: it ends on the next day"`
+	Up   int64    `json:"up" minimum:"0" maximum:"1099511627776"`
+	Down int64    `json:"down" minimum:"0" maximum:"1099511627776"`
+}
+
+// EffectiveLimits are what holds now for all peers together.
+type EffectiveLimits struct {
+	Up     int64  `json:"up"`
+	Down   int64  `json:"down"`
+	Reason string `json:"reason" doc:"Which of the limits these are, in words"`
+}
+
 // PeerInfo is one connected peer.
 type PeerInfo struct {
 	PeerID    string    `json:"peer_id"`
@@ -123,15 +156,48 @@ type Transfer struct {
 	Ended     *time.Time       `json:"ended,omitempty"`
 }
 
-// TransferSource is the other side of a transfer.
+// TransferSource is the other side of a transfer. A peer that both gives and takes is there once in each role.
 type TransferSource struct {
-	PeerID    string `json:"peer_id"`
-	Address   string `json:"address"`
-	Transport string `json:"transport"`
-	Bytes     int64  `json:"bytes"`
-	BPS       int64  `json:"bps"`
-	State     string `json:"state" enum:"connecting,active,idle,dropped"`
-	Reason    string `json:"reason,omitempty" doc:"Why it was dropped"`
+	PeerID    string  `json:"peer_id"`
+	Role      string  `json:"role" enum:"source,downloader" doc:"source: it gives to this peer; downloader: this peer gives to it"`
+	Address   string  `json:"address"`
+	Transport string  `json:"transport"`
+	Why       string  `json:"why,omitempty" doc:"Why this connection and no other, in words"`
+	Partial   bool    `json:"partial" doc:"It is still downloading the object itself"`
+	Have      float64 `json:"have" minimum:"0" maximum:"1" doc:"Share of the object that it is known to hold"`
+	Bytes     int64   `json:"bytes"`
+	BPS       int64   `json:"bps"`
+	State     string  `json:"state" enum:"connecting,active,idle,dropped"`
+	Reason    string  `json:"reason,omitempty" doc:"Why it was dropped"`
+}
+
+// Pieces is the map of a download: its leaves in order, some in a cell. Done, Source and Asked have one byte for
+// every cell, and there are at most MaxCells. Without a map (uploads, imports, before the tree has come, long after
+// the end) Leaves is 0 and the lists are empty.
+type Pieces struct {
+	Leaves  int      `json:"leaves"`
+	PerCell int      `json:"per_cell" doc:"Leaves in a cell; the last one may have fewer"`
+	Done    []byte   `json:"done" doc:"Percent of the cell that is verified; 100 only when all of it is"`
+	Source  []byte   `json:"source" doc:"Who gave it: 0 nobody yet or an earlier attempt, k the peer k-1 of peers, 255 several"`
+	Asked   []byte   `json:"asked" doc:"1: something of the cell is asked for now"`
+	Peers   []string `json:"peers"`
+}
+
+// MaxCells is how many cells a map of pieces has at most.
+const MaxCells = 4096
+
+// RateHistory is how fast the bytes of a transfer moved, for every other side of it.
+type RateHistory struct {
+	StepMillis int64        `json:"step_ms"`
+	End        time.Time    `json:"end" doc:"When the newest value was measured: now, or the end of the transfer"`
+	Series     []RateSeries `json:"series"`
+}
+
+// RateSeries is one direction between this peer and another.
+type RateSeries struct {
+	PeerID    string  `json:"peer_id"`
+	Direction string  `json:"direction" enum:"down,up" doc:"down: it gives to this peer; up: it takes"`
+	BPS       []int64 `json:"bps" doc:"Oldest first, one value a step; the last one ends at end. Shorter than the window while the peer is new"`
 }
 
 // DirEntry is one name in a directory object.
@@ -228,12 +294,13 @@ type LoginCode struct {
 // set, as Type says.
 type Event struct {
 	ID       uint64     `json:"id" doc:"Grows by one with every event of one run of the peer"`
-	Type     string     `json:"type" enum:"transfer,entry,entry_removed,peers,rates,status"`
+	Type     string     `json:"type" enum:"transfer,entry,entry_removed,peers,rates,limits,status"`
 	Time     time.Time  `json:"time"`
 	Transfer *Transfer  `json:"transfer,omitempty"`
 	Entry    *Entry     `json:"entry,omitempty"`
 	EntryID  string     `json:"entry_id,omitempty"`
 	Peers    []PeerInfo `json:"peers,omitempty"`
 	Rates    *Rates     `json:"rates,omitempty"`
+	Limits   *Limits    `json:"limits,omitempty"`
 	Status   *Status    `json:"status,omitempty"`
 }

@@ -150,12 +150,32 @@ func TestEveryOperation(t *testing.T) {
 	check("list", l, err, api.Listing{CID: fakepeer.CID, Kind: "directory", Entries: []api.DirEntry{}})
 	link, err := b.DownloadLink(ctx, api.LinkRequest{Ref: "e1"})
 	check("link", strings.HasPrefix(link.URL, "/v1/downloads/"), err, true)
+	opened, err := b.OpenInPlace(ctx, api.OpenRequest{Ref: "e1"})
+	check("open", strings.HasPrefix(opened.URL, "/v1/opened/"), err, true)
 	trs, err := b.Transfers(ctx)
 	check("transfers", len(trs), err, 1)
 	tr, err := b.Transfer(ctx, "x1")
 	check("transfer", tr.Path, err, "/home/someone/x")
 	tr, err = b.Cancel(ctx, "x1")
 	check("cancel", tr.ID, err, "x1")
+	pcs, err := b.Pieces(ctx, "x1")
+	check("pieces", pcs, err, api.Pieces{Leaves: 5, PerCell: 2, Done: []byte{100, 50, 0}, Source: []byte{1, 255, 0}, Asked: []byte{0, 1, 0}, Peers: []string{"12D3"}})
+	rh, err := b.Rates(ctx, "x1", "1h")
+	check("rates", rh.Series, err, []api.RateSeries{{PeerID: "12D3", Direction: "down", BPS: []int64{1, 2}}})
+	if _, err := b.Rates(ctx, "x1", "2h"); code(err) != api.CodeUsage {
+		t.Errorf("rates of an unknown window: %v", err)
+	}
+	if _, err := b.Pieces(ctx, "x2"); code(err) != api.CodeNotFound {
+		t.Errorf("pieces of no transfer: %v", err)
+	}
+	// What is read-only goes over the wire and is ignored; lists are never null.
+	set := api.Limits{Up: 4096, Hours: []api.HourLimit{{From: "22:00", To: "06:00"}}, Effective: api.EffectiveLimits{Up: 7}, Problem: "x"}
+	lim, err := b.SetLimits(ctx, set)
+	set.Peers, set.Hours[0].Days, set.Problem = []api.PeerLimit{}, []string{}, ""
+	set.Effective = api.EffectiveLimits{Up: 4096, Reason: "the limits for all hours"}
+	check("set limits", lim, err, set)
+	lim, err = b.Limits(ctx)
+	check("limits", lim, err, set)
 	check("handover", nil, b.Handover(ctx), nil)
 	lc, err := b.LoginCode(ctx)
 	check("login code", len(lc.Code), err, 14)

@@ -18,7 +18,7 @@ type (
 	OnWarning  = func(api.Warning)
 )
 
-const get, post, del = http.MethodGet, http.MethodPost, http.MethodDelete
+const get, post, put, del = http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete
 
 // at makes a path with one reference in it and calls it.
 func at[T any](ctx context.Context, c *Client, method, before, ref, after string, q url.Values, body any) (out T, err error) {
@@ -213,6 +213,11 @@ func (c *Client) DownloadLink(ctx context.Context, r api.LinkRequest) (api.Link,
 	return call[api.Link](ctx, c, post, "/v1/download-links", nil, r)
 }
 
+// OpenInPlace opens an object, here or by ticket, and returns a URL path that reads it in ranges.
+func (c *Client) OpenInPlace(ctx context.Context, r api.OpenRequest) (api.Opened, error) {
+	return call[api.Opened](ctx, c, post, "/v1/open", nil, r)
+}
+
 func (c *Client) Transfers(ctx context.Context) ([]api.Transfer, error) {
 	return call[[]api.Transfer](ctx, c, get, "/v1/transfers", nil, nil)
 }
@@ -223,6 +228,29 @@ func (c *Client) Transfer(ctx context.Context, id string) (api.Transfer, error) 
 
 func (c *Client) Cancel(ctx context.Context, id string) (api.Transfer, error) {
 	return at[api.Transfer](ctx, c, del, "/v1/transfers/", id, "", nil, nil)
+}
+
+// Pieces returns the map of a download.
+func (c *Client) Pieces(ctx context.Context, id string) (api.Pieces, error) {
+	return at[api.Pieces](ctx, c, get, "/v1/transfers/", id, "/pieces", nil, nil)
+}
+
+// Rates returns the rates of a transfer over a window of "1m", "1h" or "1d".
+func (c *Client) Rates(ctx context.Context, id, window string) (api.RateHistory, error) {
+	return at[api.RateHistory](ctx, c, get, "/v1/transfers/", id, "/rates", url.Values{"window": {window}}, nil)
+}
+
+func (c *Client) Limits(ctx context.Context) (api.Limits, error) {
+	return call[api.Limits](ctx, c, get, "/v1/limits", nil, nil)
+}
+
+// SetLimits replaces all limits of bandwidth.
+func (c *Client) SetLimits(ctx context.Context, l api.Limits) (api.Limits, error) {
+	l.Peers, l.Hours = append([]api.PeerLimit{}, l.Peers...), append([]api.HourLimit{}, l.Hours...) // lists are never null
+	for i, h := range l.Hours {
+		l.Hours[i].Days = append([]string{}, h.Days...)
+	}
+	return call[api.Limits](ctx, c, put, "/v1/limits", nil, l)
 }
 
 // Events yields what happens after the event with this id; 0: from now on. When it ends with an error, the

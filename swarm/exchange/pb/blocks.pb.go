@@ -299,9 +299,11 @@ func (x *Proof) GetHmac() []byte {
 // Accept shows that the server knows the key too and opens the session. Server to client.
 type Accept struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Hmac          []byte                 `protobuf:"bytes,1,opt,name=hmac,proto3" json:"hmac,omitempty"`      // 32 bytes
-	Size          uint64                 `protobuf:"varint,2,opt,name=size,proto3" json:"size,omitempty"`     // bytes of content
-	Leaves        uint64                 `protobuf:"varint,3,opt,name=leaves,proto3" json:"leaves,omitempty"` // leaves of the object
+	Hmac          []byte                 `protobuf:"bytes,1,opt,name=hmac,proto3" json:"hmac,omitempty"`        // 32 bytes
+	Size          uint64                 `protobuf:"varint,2,opt,name=size,proto3" json:"size,omitempty"`       // bytes of content
+	Leaves        uint64                 `protobuf:"varint,3,opt,name=leaves,proto3" json:"leaves,omitempty"`   // leaves of the object
+	Partial       bool                   `protobuf:"varint,4,opt,name=partial,proto3" json:"partial,omitempty"` // the server holds only some of them; Have says which
+	Others        uint32                 `protobuf:"varint,5,opt,name=others,proto3" json:"others,omitempty"`   // downloaders with this ticket that took part in the swarm before this one
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -353,6 +355,20 @@ func (x *Accept) GetSize() uint64 {
 func (x *Accept) GetLeaves() uint64 {
 	if x != nil {
 		return x.Leaves
+	}
+	return 0
+}
+
+func (x *Accept) GetPartial() bool {
+	if x != nil {
+		return x.Partial
+	}
+	return false
+}
+
+func (x *Accept) GetOthers() uint32 {
+	if x != nil {
+		return x.Others
 	}
 	return 0
 }
@@ -564,6 +580,7 @@ func (x *Missing) GetReason() Missing_Reason {
 // Done says that the client has the whole object, safely. Client to server.
 type Done struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            []byte                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"` // of the download, 16 bytes; none: not told
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -596,6 +613,13 @@ func (x *Done) ProtoReflect() protoreflect.Message {
 // Deprecated: Use Done.ProtoReflect.Descriptor instead.
 func (*Done) Descriptor() ([]byte, []int) {
 	return file_blocks_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Done) GetId() []byte {
+	if x != nil {
+		return x.Id
+	}
+	return nil
 }
 
 // Acked answers Done after the server has recorded it. Server to client.
@@ -635,6 +659,316 @@ func (*Acked) Descriptor() ([]byte, []int) {
 	return file_blocks_proto_rawDescGZIP(), []int{9}
 }
 
+// Cancel says that leaves asked for and not yet sent need not come. Client to server.
+type Cancel struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Start         uint64                 `protobuf:"varint,1,opt,name=start,proto3" json:"start,omitempty"`
+	Count         uint64                 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"` // at least 1
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Cancel) Reset() {
+	*x = Cancel{}
+	mi := &file_blocks_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Cancel) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Cancel) ProtoMessage() {}
+
+func (x *Cancel) ProtoReflect() protoreflect.Message {
+	mi := &file_blocks_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Cancel.ProtoReflect.Descriptor instead.
+func (*Cancel) Descriptor() ([]byte, []int) {
+	return file_blocks_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *Cancel) GetStart() uint64 {
+	if x != nil {
+		return x.Start
+	}
+	return 0
+}
+
+func (x *Cancel) GetCount() uint64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+// Skipped stands in the place of leaves that were cancelled. Server to client.
+type Skipped struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Start         uint64                 `protobuf:"varint,1,opt,name=start,proto3" json:"start,omitempty"`
+	Count         uint64                 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"` // at least 1
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Skipped) Reset() {
+	*x = Skipped{}
+	mi := &file_blocks_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Skipped) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Skipped) ProtoMessage() {}
+
+func (x *Skipped) ProtoReflect() protoreflect.Message {
+	mi := &file_blocks_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Skipped.ProtoReflect.Descriptor instead.
+func (*Skipped) Descriptor() ([]byte, []int) {
+	return file_blocks_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *Skipped) GetStart() uint64 {
+	if x != nil {
+		return x.Start
+	}
+	return 0
+}
+
+func (x *Skipped) GetCount() uint64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+// Have says which leaves a server that holds only part of the object has besides those it told of before. Server to
+// client, before any answer.
+type Have struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Start         uint64                 `protobuf:"varint,1,opt,name=start,proto3" json:"start,omitempty"`
+	Bits          []byte                 `protobuf:"bytes,2,opt,name=bits,proto3" json:"bits,omitempty"` // bit k, the lowest of a byte first: leaf start+k; at most 32 KiB, at least one bit set
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Have) Reset() {
+	*x = Have{}
+	mi := &file_blocks_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Have) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Have) ProtoMessage() {}
+
+func (x *Have) ProtoReflect() protoreflect.Message {
+	mi := &file_blocks_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Have.ProtoReflect.Descriptor instead.
+func (*Have) Descriptor() ([]byte, []int) {
+	return file_blocks_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *Have) GetStart() uint64 {
+	if x != nil {
+		return x.Start
+	}
+	return 0
+}
+
+func (x *Have) GetBits() []byte {
+	if x != nil {
+		return x.Bits
+	}
+	return nil
+}
+
+// Swarm says that the client serves what it has and wants to be introduced to others that do. Client to server.
+type Swarm struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tcp           uint32                 `protobuf:"varint,1,opt,name=tcp,proto3" json:"tcp,omitempty"` // port on which it listens, 0: none
+	Udp           uint32                 `protobuf:"varint,2,opt,name=udp,proto3" json:"udp,omitempty"` // port on which it listens for QUIC v1, 0: none
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Swarm) Reset() {
+	*x = Swarm{}
+	mi := &file_blocks_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Swarm) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Swarm) ProtoMessage() {}
+
+func (x *Swarm) ProtoReflect() protoreflect.Message {
+	mi := &file_blocks_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Swarm.ProtoReflect.Descriptor instead.
+func (*Swarm) Descriptor() ([]byte, []int) {
+	return file_blocks_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *Swarm) GetTcp() uint32 {
+	if x != nil {
+		return x.Tcp
+	}
+	return 0
+}
+
+func (x *Swarm) GetUdp() uint32 {
+	if x != nil {
+		return x.Udp
+	}
+	return 0
+}
+
+// Peers introduces others that said Swarm. Server to client, before any answer.
+type Peers struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Peers         []*Peers_Peer          `protobuf:"bytes,1,rep,name=peers,proto3" json:"peers,omitempty"` // 1 to 8
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Peers) Reset() {
+	*x = Peers{}
+	mi := &file_blocks_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Peers) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Peers) ProtoMessage() {}
+
+func (x *Peers) ProtoReflect() protoreflect.Message {
+	mi := &file_blocks_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Peers.ProtoReflect.Descriptor instead.
+func (*Peers) Descriptor() ([]byte, []int) {
+	return file_blocks_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *Peers) GetPeers() []*Peers_Peer {
+	if x != nil {
+		return x.Peers
+	}
+	return nil
+}
+
+type Peers_Peer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            []byte                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`     // peer id in binary form
+	Addr          [][]byte               `protobuf:"bytes,2,rep,name=addr,proto3" json:"addr,omitempty"` // 1 or 2 multiaddrs in binary form: the IP address that the server sees, with a port of Swarm
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Peers_Peer) Reset() {
+	*x = Peers_Peer{}
+	mi := &file_blocks_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Peers_Peer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Peers_Peer) ProtoMessage() {}
+
+func (x *Peers_Peer) ProtoReflect() protoreflect.Message {
+	mi := &file_blocks_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Peers_Peer.ProtoReflect.Descriptor instead.
+func (*Peers_Peer) Descriptor() ([]byte, []int) {
+	return file_blocks_proto_rawDescGZIP(), []int{14, 0}
+}
+
+func (x *Peers_Peer) GetId() []byte {
+	if x != nil {
+		return x.Id
+	}
+	return nil
+}
+
+func (x *Peers_Peer) GetAddr() [][]byte {
+	if x != nil {
+		return x.Addr
+	}
+	return nil
+}
+
 var File_blocks_proto protoreflect.FileDescriptor
 
 const file_blocks_proto_rawDesc = "" +
@@ -648,11 +982,13 @@ const file_blocks_proto_rawDesc = "" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12!\n" +
 	"\fserver_nonce\x18\x02 \x01(\fR\vserverNonce\"\x1b\n" +
 	"\x05Proof\x12\x12\n" +
-	"\x04hmac\x18\x01 \x01(\fR\x04hmac\"H\n" +
+	"\x04hmac\x18\x01 \x01(\fR\x04hmac\"z\n" +
 	"\x06Accept\x12\x12\n" +
 	"\x04hmac\x18\x01 \x01(\fR\x04hmac\x12\x12\n" +
 	"\x04size\x18\x02 \x01(\x04R\x04size\x12\x16\n" +
-	"\x06leaves\x18\x03 \x01(\x04R\x06leaves\"\xa1\x01\n" +
+	"\x06leaves\x18\x03 \x01(\x04R\x06leaves\x12\x18\n" +
+	"\apartial\x18\x04 \x01(\bR\apartial\x12\x16\n" +
+	"\x06others\x18\x05 \x01(\rR\x06others\"\xa1\x01\n" +
 	"\aRefused\x127\n" +
 	"\x06reason\x18\x01 \x01(\x0e2\x1f.cairn.blocks.v1.Refused.ReasonR\x06reason\"]\n" +
 	"\x06Reason\x12\n" +
@@ -678,9 +1014,27 @@ const file_blocks_proto_rawDesc = "" +
 	"\tNOT_FOUND\x10\x01\x12\v\n" +
 	"\aCHANGED\x10\x02\x12\x0e\n" +
 	"\n" +
-	"UNREADABLE\x10\x03\"\x06\n" +
-	"\x04Done\"\a\n" +
-	"\x05AckedB\x19Z\x17cairn/swarm/exchange/pbb\x06proto3"
+	"UNREADABLE\x10\x03\"\x16\n" +
+	"\x04Done\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\fR\x02id\"\a\n" +
+	"\x05Acked\"4\n" +
+	"\x06Cancel\x12\x14\n" +
+	"\x05start\x18\x01 \x01(\x04R\x05start\x12\x14\n" +
+	"\x05count\x18\x02 \x01(\x04R\x05count\"5\n" +
+	"\aSkipped\x12\x14\n" +
+	"\x05start\x18\x01 \x01(\x04R\x05start\x12\x14\n" +
+	"\x05count\x18\x02 \x01(\x04R\x05count\"0\n" +
+	"\x04Have\x12\x14\n" +
+	"\x05start\x18\x01 \x01(\x04R\x05start\x12\x12\n" +
+	"\x04bits\x18\x02 \x01(\fR\x04bits\"+\n" +
+	"\x05Swarm\x12\x10\n" +
+	"\x03tcp\x18\x01 \x01(\rR\x03tcp\x12\x10\n" +
+	"\x03udp\x18\x02 \x01(\rR\x03udp\"f\n" +
+	"\x05Peers\x121\n" +
+	"\x05peers\x18\x01 \x03(\v2\x1b.cairn.blocks.v1.Peers.PeerR\x05peers\x1a*\n" +
+	"\x04Peer\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\fR\x02id\x12\x12\n" +
+	"\x04addr\x18\x02 \x03(\fR\x04addrB\x19Z\x17cairn/swarm/exchange/pbb\x06proto3"
 
 var (
 	file_blocks_proto_rawDescOnce sync.Once
@@ -695,7 +1049,7 @@ func file_blocks_proto_rawDescGZIP() []byte {
 }
 
 var file_blocks_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_blocks_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_blocks_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_blocks_proto_goTypes = []any{
 	(Refused_Reason)(0), // 0: cairn.blocks.v1.Refused.Reason
 	(Missing_Reason)(0), // 1: cairn.blocks.v1.Missing.Reason
@@ -709,15 +1063,22 @@ var file_blocks_proto_goTypes = []any{
 	(*Missing)(nil),     // 9: cairn.blocks.v1.Missing
 	(*Done)(nil),        // 10: cairn.blocks.v1.Done
 	(*Acked)(nil),       // 11: cairn.blocks.v1.Acked
+	(*Cancel)(nil),      // 12: cairn.blocks.v1.Cancel
+	(*Skipped)(nil),     // 13: cairn.blocks.v1.Skipped
+	(*Have)(nil),        // 14: cairn.blocks.v1.Have
+	(*Swarm)(nil),       // 15: cairn.blocks.v1.Swarm
+	(*Peers)(nil),       // 16: cairn.blocks.v1.Peers
+	(*Peers_Peer)(nil),  // 17: cairn.blocks.v1.Peers.Peer
 }
 var file_blocks_proto_depIdxs = []int32{
-	0, // 0: cairn.blocks.v1.Refused.reason:type_name -> cairn.blocks.v1.Refused.Reason
-	1, // 1: cairn.blocks.v1.Missing.reason:type_name -> cairn.blocks.v1.Missing.Reason
-	2, // [2:2] is the sub-list for method output_type
-	2, // [2:2] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	0,  // 0: cairn.blocks.v1.Refused.reason:type_name -> cairn.blocks.v1.Refused.Reason
+	1,  // 1: cairn.blocks.v1.Missing.reason:type_name -> cairn.blocks.v1.Missing.Reason
+	17, // 2: cairn.blocks.v1.Peers.peers:type_name -> cairn.blocks.v1.Peers.Peer
+	3,  // [3:3] is the sub-list for method output_type
+	3,  // [3:3] is the sub-list for method input_type
+	3,  // [3:3] is the sub-list for extension type_name
+	3,  // [3:3] is the sub-list for extension extendee
+	0,  // [0:3] is the sub-list for field type_name
 }
 
 func init() { file_blocks_proto_init() }
@@ -731,7 +1092,7 @@ func file_blocks_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_blocks_proto_rawDesc), len(file_blocks_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   10,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -46,6 +46,11 @@ export class Peers {
     mkdirSync(this.#dir, { recursive: true })
     const env = { PATH: process.env.PATH, HOME: this.#dir, XDG_DATA_HOME: this.#dir, TMPDIR: this.#dir }
     const child = spawn(this.#bin, [...args, '--home', this.home(name)], { env, stdio: ['ignore', 'pipe', 'pipe'] })
+    return this.adopt(child)
+  }
+
+  /** Ends a process with the others, and keeps what it says of failures. */
+  adopt(child) {
     let said = ''
     child.stderr.on('data', (d) => (said = (said + d).slice(-4000)))
     child.said = () => said

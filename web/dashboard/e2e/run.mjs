@@ -1,5 +1,6 @@
-// The dashboard in a real browser, against real peers. Environment: CAIRN_BIN is the binary to test, CAIRN_SHOTS a
-// directory for pictures (none are taken without it), CAIRN_CHROMIUM a browser in an unusual place.
+// The dashboard in a real browser, against real peers, and against one whose transfers are plays. Environment: CAIRN_BIN is
+// the binary to test, CAIRN_ONLY=plays leaves it out, CAIRN_SHOTS a directory for pictures (none are taken without it),
+// CAIRN_CHROMIUM a browser in an unusual place.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -7,11 +8,13 @@ import { Browser } from './browser.mjs'
 import * as budget from './budget.mjs'
 import * as looks from './looks.mjs'
 import { Peers } from './peer.mjs'
+import * as plays from './plays.mjs'
 import * as session from './session.mjs'
 import * as sharing from './sharing.mjs'
 
-const bin = process.env.CAIRN_BIN
-if (!bin) {
+const onlyPlays = process.env.CAIRN_ONLY === 'plays'
+const bin = process.env.CAIRN_BIN ?? ''
+if (!bin && !onlyPlays) {
   console.error('CAIRN_BIN is not set: it names the cairn binary to test')
   process.exit(2)
 }
@@ -34,16 +37,12 @@ const steps = [
   ...session.after,
 ]
 
-try {
-  const peer = await peers.up('first')
-  browser = await Browser.launch(shots)
-  const context = await browser.context(peer.url)
-  const t = { peers, peer, browser, context, dir, page: await context.newPage(), ticket: '', note: (text) => console.log(`        ${text}`) }
-  for (const [name, run] of steps) {
+async function run(t, list) {
+  for (const [name, step] of list) {
     const before = browser.complaints.length
     const start = Date.now()
     try {
-      await run(t)
+      await step(t)
       const complaints = browser.complaints.slice(before)
       if (complaints.length > 0) throw new Error(complaints.join('\n'))
       console.log(`  ok    ${name} (${((Date.now() - start) / 1000).toFixed(1)} s)`)
@@ -55,7 +54,28 @@ try {
       if (shots) await t.page.screenshot({ path: join(shots, `failed-${failed}.png`) }).catch(() => undefined)
     }
   }
-  console.log(failed === 0 ? `all ${steps.length} steps hold` : `${failed} of ${steps.length} steps failed`)
+  return list.length
+}
+
+const note = (text) => console.log(`        ${text}`)
+
+try {
+  browser = await Browser.launch(shots)
+  let ran = 0
+  if (!onlyPlays) {
+    const peer = await peers.up('first')
+    const context = await browser.context(peer.url)
+    ran += await run({ peers, peer, browser, context, dir, page: await context.newPage(), ticket: '', note }, steps)
+    await context.close()
+  }
+  const stage = await plays.open(dir)
+  if (stage === null) note('no Go here: what needs the peer of plays is left out')
+  else {
+    peers.adopt(stage.child)
+    const context = await browser.context(stage.url)
+    ran += await run({ ...stage, browser, context, page: await context.newPage(), note }, plays.steps)
+  }
+  console.log(failed === 0 ? `all ${ran} steps hold` : `${failed} of ${ran} steps failed`)
 } catch (err) {
   failed++
   console.error(err)

@@ -181,6 +181,57 @@ export const steps = [
     },
   ],
   [
+    'a ticket can be looked into before anything is fetched',
+    async ({ page, browser, peers, dir }) => {
+      makeFile(join(dir, 'in', 'looked', 'deep', 'one.bin'), 3000)
+      writeFileSync(join(dir, 'in', 'looked', 'read me.txt'), 'words to be looked at')
+      const share = peers.spawn('other', ['share', join(dir, 'in', 'looked'), '--json'])
+      const said = await line(share, (v) => v.ticket, 'cairn share')
+      await page.goto('/transfers')
+      await page.getByLabel('Ticket', { exact: true }).fill(typeof said.ticket === 'string' ? said.ticket : said.ticket.text)
+      await page.getByRole('button', { name: 'Look', exact: true }).click()
+      const dialog = page.getByRole('dialog')
+      await dialog.getByText('2 names').waitFor()
+      await browser.look(page, 'look-directory', { window: true })
+      await dialog.getByRole('button', { name: 'read me.txt' }).click()
+      await dialog.getByText('words to be looked at').waitFor()
+      await browser.look(page, 'look-text', { window: true })
+      await dialog.getByRole('button', { name: 'All' }).click()
+      await dialog.getByRole('button', { name: 'deep' }).click()
+      await dialog.getByRole('button', { name: 'one.bin' }).click()
+      await dialog.getByText('A browser cannot show this kind of file (2.9 KiB)').waitFor()
+      await dialog.getByRole('button', { name: 'Close' }).click()
+      await peers.stop(share)
+    },
+  ],
+  [
+    'a slow download shows its pieces as they come',
+    async ({ page, browser, peers, dir }) => {
+      const file = makeFile(join(dir, 'in', 'slow.bin'), 96 * MiB)
+      const share = peers.spawn('other', ['share', file, '--json'])
+      const said = await line(share, (v) => v.ticket, 'cairn share')
+      await page.goto('/settings')
+      await page.getByLabel('Down, to here').fill('8 MB/s')
+      await page.getByRole('button', { name: 'Save limits' }).click()
+      await page.getByText('down at most 8 MB/s').waitFor()
+      await page.goto('/transfers')
+      await page.getByLabel('Ticket', { exact: true }).fill(typeof said.ticket === 'string' ? said.ticket : said.ticket.text)
+      await page.getByRole('button', { name: 'Get', exact: true }).click()
+      await page.getByRole('list', { name: 'Running transfers' }).getByRole('link', { name: 'slow.bin' }).click()
+      await page.getByText(/[1-9]\d* of \d+ leaves \([1-9]\d? %\): 100 % from A/).waitFor()
+      await page.getByRole('img', { name: /^Who serves whom: 1 of 1 source gives/ }).waitFor()
+      await browser.look(page, 'transfer-pieces')
+      await page.getByRole('button', { name: 'Stop', exact: true }).click()
+      await page.getByRole('button', { name: 'Stop it' }).click()
+      await page.getByText('Stopped').first().waitFor()
+      await page.goto('/settings')
+      await page.getByLabel('Down, to here').fill('')
+      await page.getByRole('button', { name: 'Save limits' }).click()
+      await page.getByText('Now nothing is limited').waitFor()
+      await peers.stop(share)
+    },
+  ],
+  [
     'removing asks in words and can be undone, tickets included',
     async ({ page, browser }) => {
       await page.goto('/library')

@@ -17,6 +17,8 @@ import (
 // Peer is the fake. Set its fields before it serves; methods are safe for concurrent use.
 type Peer struct {
 	File      []byte                                                 // what content "cid" holds
+	Name      string                                                 // of that content; "": an awkward one
+	Kind      string                                                 // what List says that it is; "": a directory
 	FailAt    int64                                                  // reading at or after this offset fails; 0: never
 	Code      func() api.LoginCode                                   // makes login codes
 	Work      func(context.Context, api.Sink) error                  // what long work does; nil: one progress and a warning
@@ -24,8 +26,10 @@ type Peer struct {
 	Updates   chan api.ShareUpdate                                   // what Watch yields, until it is closed
 	Changes   chan api.Event                                         // what Events yields
 
-	mu    sync.Mutex
-	calls []any
+	mu     sync.Mutex
+	calls  []any
+	limits api.Limits
+	ends   []int64
 }
 
 // CID of the one file.
@@ -38,6 +42,15 @@ func (p *Peer) Calls() []any {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return append([]any(nil), p.calls...)
+}
+
+// Ends returns where reading was told to end since the last call.
+func (p *Peer) Ends() []int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l := p.ends
+	p.ends = nil
+	return l
 }
 
 func (p *Peer) note(v any) {
@@ -174,6 +187,14 @@ func (p *Peer) Get(ctx context.Context, r api.GetRequest, s api.Sink) (api.GetRe
 type reader struct {
 	*bytes.Reader
 	failAt int64
+	peer   *Peer
+}
+
+// Limit implements api.Limiter.
+func (r *reader) Limit(end int64) {
+	r.peer.mu.Lock()
+	defer r.peer.mu.Unlock()
+	r.peer.ends = append(r.peer.ends, end)
 }
 
 func (r *reader) Read(b []byte) (int, error) {
@@ -192,10 +213,17 @@ func (p *Peer) Open(_ context.Context, ref, path string) (api.Content, error) {
 	if ref != "e1" && ref != CID || path != "" {
 		return api.Content{}, notFound("object " + ref)
 	}
-	return api.Content{ReadSeekCloser: &reader{bytes.NewReader(p.File), p.FailAt}, Name: "naïve \"a\"\r\n.txt", CID: CID, Size: int64(len(p.File))}, nil
+	name := p.Name
+	if name == "" {
+		name = "naïve \"a\"\r\n.txt"
+	}
+	return api.Content{ReadSeekCloser: &reader{bytes.NewReader(p.File), p.FailAt, p}, Name: name, CID: CID, Size: int64(len(p.File))}, nil
 }
 func (p *Peer) List(context.Context, string, string) (api.Listing, error) {
-	return api.Listing{CID: CID, Kind: "directory"}, nil
+	if p.Kind == "" {
+		return api.Listing{CID: CID, Kind: "directory"}, nil
+	}
+	return api.Listing{CID: CID, Kind: p.Kind, Size: int64(len(p.File))}, nil
 }
 func (p *Peer) Transfers(context.Context) ([]api.Transfer, error) {
 	t, err := p.Transfer(context.Background(), "x1")
@@ -210,6 +238,33 @@ func (p *Peer) Transfer(_ context.Context, id string) (api.Transfer, error) {
 func (p *Peer) Cancel(ctx context.Context, id string) (api.Transfer, error) {
 	p.note("cancel " + id)
 	return p.Transfer(ctx, id)
+}
+func (p *Peer) Pieces(_ context.Context, id string) (api.Pieces, error) {
+	if id != "x1" {
+		return api.Pieces{}, notFound("transfer " + id)
+	}
+	return api.Pieces{Leaves: 5, PerCell: 2, Done: []byte{100, 50, 0}, Source: []byte{1, 255, 0}, Asked: []byte{0, 1, 0}, Peers: []string{"12D3"}}, nil
+}
+func (p *Peer) Rates(_ context.Context, id, window string) (api.RateHistory, error) {
+	p.note("rates " + window)
+	if id != "x1" {
+		return api.RateHistory{}, notFound("transfer " + id)
+	}
+	return api.RateHistory{StepMillis: 1000, End: when, Series: []api.RateSeries{{PeerID: "12D3", Direction: "down", BPS: []int64{1, 2}}}}, nil
+}
+func (p *Peer) Limits(context.Context) (api.Limits, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l := p.limits
+	l.Effective = api.EffectiveLimits{Up: l.Up, Down: l.Down, Reason: "the limits for all hours"}
+	return l, nil
+}
+func (p *Peer) SetLimits(ctx context.Context, l api.Limits) (api.Limits, error) {
+	p.note(l)
+	p.mu.Lock()
+	p.limits, p.limits.Problem = l, ""
+	p.mu.Unlock()
+	return p.Limits(ctx)
 }
 func (p *Peer) Events(ctx context.Context, after uint64) iter.Seq2[api.Event, error] {
 	p.note(after)

@@ -227,6 +227,24 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/limits": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The limits of bandwidth and what holds of them now */
+        get: operations["limits"];
+        /** Replace the limits of bandwidth; they hold at once and are kept */
+        put: operations["set-limits"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/list/{ref}": {
         parameters: {
             query?: never;
@@ -377,6 +395,41 @@ export interface paths {
         delete?: never;
         options?: never;
         head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/open": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Open an object for reading in place */
+        post: operations["open"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/opened/{token}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The bytes of what was opened, whole or in ranges */
+        get: operations["opened"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        /** Size and type of what was opened */
+        head: operations["opened-head"];
         patch?: never;
         trace?: never;
     };
@@ -568,6 +621,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/transfers/{id}/pieces": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Which pieces of a download are here, and from whom */
+        get: operations["transfer-pieces"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/transfers/{id}/rates": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Rates of a transfer over time, for each peer of it */
+        get: operations["transfer-rates"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/uploads": {
         parameters: {
             query?: never;
@@ -641,6 +728,14 @@ export interface components {
             size: number;
             target?: string;
         };
+        EffectiveLimits: {
+            /** Format: int64 */
+            down: number;
+            /** @description Which of the limits these are, in words */
+            reason: string;
+            /** Format: int64 */
+            up: number;
+        };
         Entry: {
             cid: string;
             /** Format: date-time */
@@ -694,6 +789,7 @@ export interface components {
              * @description Grows by one with every event of one run of the peer
              */
             id: number;
+            limits?: components["schemas"]["Limits"];
             peers?: components["schemas"]["PeerInfo"][];
             rates?: components["schemas"]["Rates"];
             status?: components["schemas"]["Status"];
@@ -701,7 +797,7 @@ export interface components {
             time: string;
             transfer?: components["schemas"]["Transfer"];
             /** @enum {string} */
-            type: "transfer" | "entry" | "entry_removed" | "peers" | "rates" | "status";
+            type: "transfer" | "entry" | "entry_removed" | "peers" | "rates" | "limits" | "status";
         };
         /** @description One server-sent event: its name and what its data decodes to */
         EventStream: {
@@ -716,6 +812,10 @@ export interface components {
             data: components["schemas"]["Error"];
             /** @enum {string} */
             event: "error";
+        } | {
+            data: components["schemas"]["Event"];
+            /** @enum {string} */
+            event: "limits";
         } | {
             data: components["schemas"]["Event"];
             /** @enum {string} */
@@ -789,6 +889,7 @@ export interface components {
         GetRequest: {
             /** @description Replace what is there */
             force?: boolean;
+            /** @description Do not exchange with other downloaders */
             no_swarm?: boolean;
             /** @description Absolute path of the file or directory to make; an existing directory: the object goes inside it */
             output?: string;
@@ -797,6 +898,11 @@ export interface components {
             /** @description A CID or entry that this peer holds */
             ref?: string;
             tickets?: string[];
+            /**
+             * Format: int64
+             * @description How long to wait for a source that went away; 0: the default of 120 s
+             */
+            wait_seconds?: number;
         };
         GetResult: {
             cid: string;
@@ -847,10 +953,41 @@ export interface components {
             /** @enum {string} */
             status: "ok" | "stopping";
         };
+        HourLimit: {
+            /** @description On which the hours begin; none: every day */
+            days: ("mon" | "tue" | "wed" | "thu" | "fri" | "sat" | "sun")[];
+            /** Format: int64 */
+            down: number;
+            from: string;
+            /** @description Before from: it ends on the next day */
+            to: string;
+            /** Format: int64 */
+            up: number;
+        };
         Limit: {
             name: string;
             /** Format: int64 */
             value: number;
+        };
+        Limits: {
+            /**
+             * Format: int64
+             * @description From all peers together; 0: no limit, else at least 1024
+             */
+            down: number;
+            /** @description What holds now; ignored in requests */
+            readonly effective: components["schemas"]["EffectiveLimits"];
+            /** @description The first that covers the time replaces up and down */
+            hours: components["schemas"]["HourLimit"][];
+            /** @description Limits of single peers, which hold besides */
+            peers: components["schemas"]["PeerLimit"][];
+            /** @description Why the limits that were kept do not hold; empty: all is well */
+            readonly problem?: string;
+            /**
+             * Format: int64
+             * @description To all peers together; 0: no limit, else at least 1024
+             */
+            up: number;
         };
         Link: {
             /** Format: date-time */
@@ -889,6 +1026,31 @@ export interface components {
             expires: string;
             secret: string;
         };
+        OpenRequest: {
+            /** @description A file or directory below it */
+            path?: string;
+            /** @description A ticket, a CID or an entry */
+            ref: string;
+        };
+        Opened: {
+            cid: string;
+            entries: components["schemas"]["DirEntry"][];
+            /**
+             * Format: date-time
+             * @description When it ends unless it is used; each use gives it ten minutes more
+             */
+            expires: string;
+            /** @enum {string} */
+            kind: "file" | "directory" | "symlink";
+            /** @description Of a file */
+            name?: string;
+            /** Format: int64 */
+            size: number;
+            /** @description Media type of a file that a browser can play or show, without which URL answers with an attachment */
+            type?: string;
+            /** @description Of the file, for this session only; it takes ranges and holds no secret. Of a directory: add ?path= with a file in it */
+            url: string;
+        };
         PeerInfo: {
             address: string;
             /** @enum {string} */
@@ -908,6 +1070,29 @@ export interface components {
             up_bps: number;
             /** Format: int64 */
             up_bytes: number;
+        };
+        PeerLimit: {
+            /** Format: int64 */
+            down: number;
+            peer_id: string;
+            /** Format: int64 */
+            up: number;
+        };
+        Pieces: {
+            /** @description 1: something of the cell is asked for now */
+            asked: string;
+            /** @description Percent of the cell that is verified; 100 only when all of it is */
+            done: string;
+            /** Format: int64 */
+            leaves: number;
+            peers: string[];
+            /**
+             * Format: int64
+             * @description Leaves in a cell; the last one may have fewer
+             */
+            per_cell: number;
+            /** @description Who gave it: 0 nobody yet or an earlier attempt, k the peer k-1 of peers, 255 several */
+            source: string;
         };
         /** @description One server-sent event: its name and what its data decodes to */
         PinStream: {
@@ -945,6 +1130,26 @@ export interface components {
              * @description 0 while unknown
              */
             total: number;
+        };
+        RateHistory: {
+            /**
+             * Format: date-time
+             * @description When the newest value was measured: now, or the end of the transfer
+             */
+            end: string;
+            series: components["schemas"]["RateSeries"][];
+            /** Format: int64 */
+            step_ms: number;
+        };
+        RateSeries: {
+            /** @description Oldest first, one value a step; the last one ends at end. Shorter than the window while the peer is new */
+            bps: number[];
+            /**
+             * @description down: it gives to this peer; up: it takes
+             * @enum {string}
+             */
+            direction: "down" | "up";
+            peer_id: string;
         };
         Rates: {
             /** Format: int64 */
@@ -1178,12 +1383,26 @@ export interface components {
             bps: number;
             /** Format: int64 */
             bytes: number;
+            /**
+             * Format: double
+             * @description Share of the object that it is known to hold
+             */
+            have: number;
+            /** @description It is still downloading the object itself */
+            partial: boolean;
             peer_id: string;
             /** @description Why it was dropped */
             reason?: string;
+            /**
+             * @description source: it gives to this peer; downloader: this peer gives to it
+             * @enum {string}
+             */
+            role: "source" | "downloader";
             /** @enum {string} */
             state: "connecting" | "active" | "idle" | "dropped";
             transport: string;
+            /** @description Why this connection and no other, in words */
+            why?: string;
         };
         VerifyResult: {
             /** Format: int64 */
@@ -1245,6 +1464,7 @@ export type AddRequest = components['schemas']['AddRequest'];
 export type AddResult = components['schemas']['AddResult'];
 export type AddStream = components['schemas']['AddStream'];
 export type DirEntry = components['schemas']['DirEntry'];
+export type EffectiveLimits = components['schemas']['EffectiveLimits'];
 export type Entry = components['schemas']['Entry'];
 export type EntryPage = components['schemas']['EntryPage'];
 export type Error = components['schemas']['Error'];
@@ -1259,16 +1479,24 @@ export type GetResult = components['schemas']['GetResult'];
 export type GetStream = components['schemas']['GetStream'];
 export type GetsRequest = components['schemas']['GetsRequest'];
 export type Health = components['schemas']['Health'];
+export type HourLimit = components['schemas']['HourLimit'];
 export type Limit = components['schemas']['Limit'];
+export type Limits = components['schemas']['Limits'];
 export type Link = components['schemas']['Link'];
 export type LinkRequest = components['schemas']['LinkRequest'];
 export type Listing = components['schemas']['Listing'];
 export type LoginCode = components['schemas']['LoginCode'];
 export type LoginRequest = components['schemas']['LoginRequest'];
 export type LoginResult = components['schemas']['LoginResult'];
+export type OpenRequest = components['schemas']['OpenRequest'];
+export type Opened = components['schemas']['Opened'];
 export type PeerInfo = components['schemas']['PeerInfo'];
+export type PeerLimit = components['schemas']['PeerLimit'];
+export type Pieces = components['schemas']['Pieces'];
 export type PinStream = components['schemas']['PinStream'];
 export type Progress = components['schemas']['Progress'];
+export type RateHistory = components['schemas']['RateHistory'];
+export type RateSeries = components['schemas']['RateSeries'];
 export type Rates = components['schemas']['Rates'];
 export type RefRequest = components['schemas']['RefRequest'];
 export type ResumeRequest = components['schemas']['ResumeRequest'];
@@ -1786,6 +2014,68 @@ export interface operations {
             };
         };
     };
+    limits: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Limits"];
+                };
+            };
+            /** @description Failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "set-limits": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Limits"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Limits"];
+                };
+            };
+            /** @description Failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     list: {
         parameters: {
             query?: {
@@ -2057,6 +2347,113 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    open: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OpenRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Opened"];
+                };
+            };
+            /** @description Failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    opened: {
+        parameters: {
+            query?: {
+                /** @description A file below it */
+                path?: string;
+            };
+            header?: {
+                /** @description As in RFC 9110; at most 16 ranges */
+                Range?: string;
+            };
+            path: {
+                token: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The file, with its media type if a browser can play or show it; 206 for ranges */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
+            /** @description Failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "opened-head": {
+        parameters: {
+            query?: {
+                /** @description A file below it */
+                path?: string;
+            };
+            header?: {
+                /** @description As in RFC 9110; at most 16 ranges */
+                Range?: string;
+            };
+            path: {
+                token: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The file, with its media type if a browser can play or show it; 206 for ranges */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
             };
             /** @description Failure */
             default: {
@@ -2425,6 +2822,70 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Transfer"];
+                };
+            };
+            /** @description Failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "transfer-pieces": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Pieces"];
+                };
+            };
+            /** @description Failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "transfer-rates": {
+        parameters: {
+            query?: {
+                window?: "1m" | "1h" | "1d";
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RateHistory"];
                 };
             };
             /** @description Failure */

@@ -43,7 +43,7 @@ const pairs: [string, string, number][] = [
   ['text', 'bad-soft', 4.5],
   ['bad', 'bad-soft', 4.5],
   ['edge', 'surface', 3],
-  ...[1, 2, 3, 4, 5, 6].map((i): [string, string, number] => [`series-${i}`, 'surface', 3]),
+  ...[1, 2, 3, 4, 5, 6].map((i): [string, string, number] => [`series-${i}`, 'surface', 4.5]),
 ]
 
 describe.each<Scheme>(['light', 'dark'])('%s', (scheme) => {

@@ -1,6 +1,6 @@
 // What the peer tells as it happens. One stream of events for the page; changes are applied once per frame.
 import { SvelteMap } from 'svelte/reactivity'
-import type { Entry, Event, PeerInfo, Rates, Status, Transfer } from './api'
+import type { Entry, Event, Limits, PeerInfo, Rates, Status, Transfer } from './api'
 import { ApiError, events as open } from './client'
 import * as peer from './peer'
 import { Series } from './series'
@@ -37,6 +37,8 @@ class Live {
   status = $state.raw<Status | null>(null)
   peers = $state.raw<PeerInfo[] | null>(null)
   rates = $state.raw<Rates | null>(null)
+  /** As of their last change while this page is open. */
+  limits = $state.raw<Limits | null>(null)
   transfers = new SvelteMap<string, Transfer>()
   loaded = $state(false)
 
@@ -99,7 +101,7 @@ class Live {
     this.#queue = []
     this.phase = 'connecting'
     this.lostSince = null
-    this.status = this.peers = this.rates = null
+    this.status = this.peers = this.rates = this.limits = null
     this.transfers.clear()
     this.loaded = false
   }
@@ -222,6 +224,7 @@ class Live {
       this.rates = e.status.rates
     }
     if (e.rates) this.rates = e.rates
+    if (e.limits) this.limits = e.limits
     if (e.type === 'peers') this.peers = e.peers ?? []
     if (e.entry) for (const l of this.#listeners) l.changed(e.entry)
     if (e.type === 'entry_removed' && e.entry_id) for (const l of this.#listeners) l.removed(e.entry_id)

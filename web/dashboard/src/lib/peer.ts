@@ -2,15 +2,20 @@
 import type {
   Entry,
   EntryPage,
+  Limits,
   Link,
   Listing,
+  Opened,
   PeerInfo,
+  Pieces,
+  RateHistory,
   Status,
   Ticket,
   TicketOptions,
   Transfer,
 } from './api'
 import { call, request } from './client'
+import type { Wanted } from './limits'
 
 const part = encodeURIComponent
 
@@ -22,6 +27,12 @@ export const transfer = (id: string, signal?: AbortSignal): Promise<Transfer> =>
   call('GET', `/v1/transfers/${part(id)}`, { signal })
 
 export const cancel = (id: string): Promise<Transfer> => call('DELETE', `/v1/transfers/${part(id)}`)
+
+export const pieces = (id: string, signal?: AbortSignal): Promise<Pieces> =>
+  call('GET', `/v1/transfers/${part(id)}/pieces`, { signal })
+
+export const rates = (id: string, window: string, signal?: AbortSignal): Promise<RateHistory> =>
+  call('GET', `/v1/transfers/${part(id)}/rates?window=${part(window)}`, { signal })
 
 export function entries(q: { q?: string; cursor?: string; limit: number }, signal?: AbortSignal): Promise<EntryPage> {
   const search = new URLSearchParams({ limit: String(q.limit) })
@@ -43,6 +54,17 @@ export const revoke = (ticketID: string): Promise<Ticket[]> => call('DELETE', `/
 
 export const qr = async (ticketID: string, signal?: AbortSignal): Promise<string> =>
   (await request('GET', `/v1/tickets/${part(ticketID)}/qr.svg`, { signal })).text()
+
+/** Opens a file so that the page can show it where it is, or lists a directory. ref may be a ticket. */
+export const open = (ref: string, path: string, signal?: AbortSignal): Promise<Opened> =>
+  call('POST', '/v1/open', { body: path === '' ? { ref } : { ref, path }, signal })
+
+/** The beginning of an opened text. */
+export const beginning = async (url: string, bytes: number, signal?: AbortSignal): Promise<string> =>
+  (await request('GET', url, { headers: { Range: `bytes=0-${bytes - 1}` }, signal })).text()
+
+export const limits = (signal?: AbortSignal): Promise<Limits> => call('GET', '/v1/limits', { signal })
+export const setLimits = (w: Wanted): Promise<Limits> => call('PUT', '/v1/limits', { body: w })
 
 const at = (path: string): string => (path === '' ? '' : `?path=${part(path)}`)
 

@@ -90,6 +90,23 @@ test('shares', () => {
   expect(w.shares([1, 3])).toEqual([25, 75])
 })
 
+const source = (s: Partial<Transfer['sources'][number]> = {}): Transfer['sources'][number] => ({
+  peer_id: 'p', role: 'source', address: '/ip4/192.168.1.7/tcp/1', transport: 'tcp', partial: false, have: 1, bytes: 0, bps: 0, state: 'active', ...s,
+})
+
+test('what the other side is and holds', () => {
+  expect(w.gives(source())).toBe(true)
+  expect(w.gives(source({ role: 'downloader' }))).toBe(false)
+  expect(w.holdsWords(source())).toBe('all of it')
+  expect(w.holdsWords(source({ have: 0 }))).toBe('not known')
+  expect(w.holdsWords(source({ have: 0, partial: true }))).toBe('nothing yet')
+  expect(w.holdsWords(source({ have: 0.001, partial: true }))).toBe('1 %')
+  expect(w.holdsWords(source({ have: 0.999 }))).toBe('99 %')
+  expect(w.connectionWords(source({ why: 'QUIC: TCP did not answer' }))).toBe('QUIC: TCP did not answer')
+  expect(w.connectionWords(source())).toBe('TCP, local network')
+  expect(w.connectionWords(source({ address: '', transport: 'quic-v1' }))).toBe('QUIC')
+})
+
 test('trouble is named', () => {
   expect(w.entryTrouble(entry())).toBe('')
   expect(w.entryTrouble(entry({ state: 'missing' }))).toContain('not where it was')

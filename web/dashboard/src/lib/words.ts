@@ -1,5 +1,5 @@
 // Sentences made from states. Pure: they are what the dashboard says, so they are tested as text.
-import type { Entry, PeerInfo, Status, Ticket, Transfer } from './api'
+import type { Entry, PeerInfo, Status, Ticket, Transfer, TransferSource } from './api'
 import { bytes, count, rate, relative, whole } from './format'
 
 export type Tone = 'ok' | 'busy' | 'warn' | 'bad' | 'off'
@@ -138,6 +138,20 @@ function reach(kind: string, host: string): string {
   }
   return kind.startsWith('dns') ? 'by name' : ''
 }
+
+/** Which way bytes go between this peer and another side of a transfer. */
+export const gives = (s: TransferSource): boolean => s.role !== 'downloader'
+
+/** How much of the object a peer holds. */
+export function holdsWords(s: TransferSource): string {
+  if (s.have >= 1) return 'all of it'
+  if (s.have <= 0) return s.partial ? 'nothing yet' : 'not known'
+  return `${Math.max(1, Math.floor(s.have * 100))} %`
+}
+
+/** How this peer is connected with another, and why so. */
+export const connectionWords = (s: TransferSource): string =>
+  s.why || [transportWord(s.transport), addressWords(s.address).split(',')[0]].filter(Boolean).join(', ')
 
 /** The parts of a whole, in percent. */
 export function shares(parts: readonly number[]): number[] {

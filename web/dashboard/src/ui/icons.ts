@@ -30,6 +30,7 @@ export const icons = {
   into: 'M3.5 11v5.5h13V11M10 3v9M6.5 8.5L10 12l3.5-3.5',
   plus: 'M10 4v12M4 10h12',
   peer: 'M3 3.5h14v5H3zM3 11.5h14v5H3zM6 6h.2M6 14h.2',
+  play: 'M10 2.5a7.5 7.5 0 1 1 0 15 7.5 7.5 0 1 1 0-15M8.3 7l4.8 3-4.8 3z',
   qr: 'M3 3h5v5H3zM12 3h5v5h-5zM3 12h5v5H3zM12 12h2.5v2.5M17 12v5h-2M12 17h.2',
 } as const
 

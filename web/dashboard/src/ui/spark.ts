@@ -3,7 +3,7 @@
 export interface Picture {
   width: number // CSS pixels
   height: number
-  values: (number | null)[]
+  values: readonly (number | null)[]
   top: number // the value at the upper edge
   at: number | null // the column under the pointer
 }

@@ -1,0 +1,137 @@
+package node
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"cairn/swarm/exchange"
+	"cairn/swarm/fetch"
+	"cairn/swarm/ticket"
+)
+
+// source is one session as package fetch wants it.
+type source struct {
+	*exchange.Session
+	ticket   ticket.Ticket
+	meter    *exchange.Meter
+	why      string                                        // why it came to this connection
+	peers    func(by *source, who []exchange.Introduction) // may be nil
+	download [16]byte                                      // for Done
+	joined   bool                                          // it was told that we take part in the swarm; guarded by sources.mu
+
+	over chan struct{} // closed when the session can not be used any more
+	err  error         // why, once over is closed; nil: it left in good order
+
+	mu       sync.Mutex
+	stop     context.CancelFunc // ends Run; nil before it
+	asked    int                // leaves asked for and not answered
+	leaving  bool               // nothing more is asked for
+	answered chan struct{}      // closed when leaving and nothing is on its way
+}
+
+func newSource(sess *exchange.Session, m *exchange.Meter, t ticket.Ticket) *source {
+	return &source{Session: sess, ticket: t, meter: m, over: make(chan struct{}), answered: make(chan struct{})}
+}
+
+// Rank implements fetch.Source.
+func (s *source) Rank() int { return s.Others() }
+
+// Done implements fetch.Source: it tells the source to count the download. A downloader counts nothing.
+func (s *source) Done(ctx context.Context) error {
+	if s.Partial() {
+		return nil
+	}
+	return s.Session.Done(ctx, s.download)
+}
+
+// Received implements fetch.Meter, so that a slow line is not taken for a source that stopped.
+func (s *source) Received() int64 { return s.meter.Peer(s.Peer()).Down }
+
+// Run implements fetch.Source. It is called once, and the session ends with it.
+func (s *source) Run(ctx context.Context, sink fetch.Sink) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	s.mu.Lock()
+	s.stop = stop
+	s.mu.Unlock()
+	err := s.Session.Run(ctx, exchange.Handler{
+		Leaf: func(i int, b *exchange.Buf) error {
+			defer s.answer(1)
+			return sink.Leaf(i, b)
+		},
+		Missing: func(i int, r exchange.Reason) {
+			defer s.answer(1)
+			sink.Missing(i, &exchange.MissingError{Index: i, Reason: r, Count: 1})
+		},
+		Skipped: func(start, count int) {
+			defer s.answer(count)
+			sink.Skipped(start, count)
+		},
+		Have: sink.Have,
+		Peers: func(who []exchange.Introduction) {
+			if s.peers != nil {
+				s.peers(s, who)
+			}
+		},
+	})
+	s.mu.Lock()
+	if s.leaving {
+		err = nil
+	}
+	s.err = err
+	s.mu.Unlock()
+	close(s.over)
+	return err
+}
+
+// Request implements fetch.Source. A source that is leaving is asked for nothing: what is wanted of it goes back when
+// it has left.
+func (s *source) Request(start, count int) error {
+	s.mu.Lock()
+	if s.leaving {
+		s.mu.Unlock()
+		<-s.over
+		return exchange.ErrClosed
+	}
+	s.asked += count
+	s.mu.Unlock()
+	return s.Session.Request(start, count)
+}
+
+// answer counts leaves that came, or will not.
+func (s *source) answer(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asked -= n
+	if s.leaving && s.asked == 0 {
+		close(s.answered)
+	}
+}
+
+// leaveAfter is how long leaves that are on their way may take before a connection is given up for a better one.
+const leaveAfter = 5 * time.Second
+
+// leave asks for nothing more, waits until what was asked for has come, and ends the session.
+func (s *source) leave(ctx context.Context) {
+	s.mu.Lock()
+	if s.leaving || s.stop == nil {
+		s.mu.Unlock()
+		return
+	}
+	s.leaving = true
+	if s.asked == 0 {
+		close(s.answered)
+	}
+	s.mu.Unlock()
+	t := time.NewTimer(leaveAfter)
+	defer t.Stop()
+	select {
+	case <-s.answered:
+	case <-s.over:
+	case <-t.C:
+	case <-ctx.Done():
+	}
+	s.stop()
+	<-s.over
+}

@@ -1,0 +1,57 @@
+package exchange
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+)
+
+// line is a stream that takes bytes at a rate by advancing a clock.
+type line struct {
+	deadliner
+	writes []int
+	fail   error
+}
+
+func (l *line) Write(p []byte) (int, error) {
+	l.writes = append(l.writes, len(p))
+	return len(p), l.fail
+}
+
+func (l *line) SetWriteDeadline(time.Time) error { return nil }
+
+// TestPieces: only a line that has shown its rate gets large frames.
+func TestPieces(t *testing.T) {
+	l := &line{}
+	w := newPacedWriter(l, time.Minute, free{}, "", func(int) {})
+	frame := make([]byte, 1<<20)
+	for range 41 {
+		if err := w.Write(frame, len(frame)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if l.writes[0] != smallPiece || l.writes[len(l.writes)-1] != len(frame) {
+		t.Errorf("first piece %d, last %d", l.writes[0], l.writes[len(l.writes)-1])
+	}
+	w.rate(w.probed.Add(time.Hour)) // nothing new was sent, so nothing is learned
+	if !w.fast {
+		t.Error("slow without a measurement")
+	}
+	w.since = probe
+	w.rate(w.probed.Add(10 * time.Second))
+	if w.fast {
+		t.Error("a line of 0.8 MiB/s is called fast")
+	}
+	l.fail = errors.New("x")
+	if err := w.Write(frame, len(frame)); err != l.fail || !w.partial {
+		t.Errorf("%v, partial %v", err, w.partial)
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	w.ctx = ctx
+	cancel(ErrLost)
+	l.writes = nil
+	if err := w.Write(frame, len(frame)); err != ErrLost || len(l.writes) > 0 {
+		t.Errorf("%v, %d writes", err, len(l.writes))
+	}
+}
