@@ -104,6 +104,7 @@ type Server struct {
 	dummy   ticket.Key // stands in for keys that are not known; random, so no proof is ever right
 	ahead   budget     // of all sessions together
 	count   counters
+	turns   turns
 	circles circles
 
 	mu       sync.Mutex
@@ -216,6 +217,23 @@ func (s *Server) add(ss *session) bool {
 	s.sessions[ss] = struct{}{}
 	s.perPeer[ss.info.Peer]++
 	return true
+}
+
+// others returns how many peers with the same ticket have sessions. Those that have not said Swarm yet count too: many
+// come at once, and must not all begin with the same leaves.
+func (s *Server) others(ss *session) int {
+	if ss.info.NoSwarm {
+		return 0
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	seen := map[peer.ID]bool{ss.info.Peer: true}
+	for o := range s.sessions {
+		if o.key == ss.key {
+			seen[o.info.Peer] = true
+		}
+	}
+	return len(seen) - 1
 }
 
 func (s *Server) remove(ss *session) {

@@ -90,7 +90,15 @@ func (r *pacedReader) Read(p []byte) (int, error) {
 // Large writes are what makes a fast line fast, but one that a slow line can not carry within the muxer's time
 // for a frame kills the connection. So they are used only once the line has shown its rate, over more bytes than
 // windows and socket buffers swallow.
+//
+// The muxer queues 64 frames, and what stands in its queue delays all that goes over the connection: bitfields,
+// introductions, the other direction. So on a line that is not fast a frame is what leaves in a few milliseconds, and the
+// queue an eighth of a second.
 const (
+	firstPiece  = 8 << 10
+	leastPiece  = 2 << 10
+	pieceTime   = 2 * time.Millisecond
+	muxerQueue  = 64 // frames
 	smallPiece  = 64 << 10
 	largePiece  = 2 << 20
 	probe       = 8 << 20 // bytes over which the rate is taken
@@ -110,19 +118,22 @@ const (
 
 // pacedWriter writes to a stream in pieces, each of which must leave within limit.
 type pacedWriter struct {
-	s     deadliner
-	ctx   context.Context // of the session; asked before each write, its end stops it
-	limit time.Duration
-	count func(int)
-	shape Shaper
-	peer  peer.ID
-
+	s       deadliner
+	ctx     context.Context // of the session; asked before each write, its end stops it
+	limit   time.Duration
+	count   func(int)
+	shape   Shaper
+	peer    peer.ID
 	armed   time.Time
 	sent    int64
 	fast    bool
 	since   int64 // bytes since probed
 	probed  time.Time
 	partial bool // a write failed, so the stream may be in the middle of a frame
+
+	piece      int           // bytes that leave in pieceTime, at most smallPiece
+	pieceBusy  time.Duration // spent in writes since it was last judged
+	pieceMoved int           // bytes written in that time
 
 	busy  time.Duration // spent in writes since the last sample
 	moved int64         // bytes written in that time
@@ -131,7 +142,7 @@ type pacedWriter struct {
 }
 
 func newPacedWriter(s deadliner, limit time.Duration, shape Shaper, p peer.ID, count func(int)) *pacedWriter {
-	w := &pacedWriter{s: s, ctx: context.Background(), limit: limit, count: count, shape: shape, peer: p}
+	w := &pacedWriter{s: s, ctx: context.Background(), limit: limit, count: count, shape: shape, peer: p, piece: firstPiece}
 	w.ahead.Store(slowAhead)
 	return w
 }
@@ -140,11 +151,11 @@ func newPacedWriter(s deadliner, limit time.Duration, shape Shaper, p peer.ID, c
 func (w *pacedWriter) Write(p []byte, content int) error {
 	for total := 0; total < len(p); {
 		began := time.Now()
-		size := smallPiece
+		size := w.piece
 		limited := w.shape.Limited(w.peer)
 		switch {
 		case limited && (!w.known || w.ahead.Load() < slowAhead):
-			size = minProgress // the other side gives no more time for one than its stall time
+			size = min(size, minProgress) // the other side gives no more time for one than its stall time
 		case w.fast && !limited:
 			size = largePiece
 		}
@@ -174,7 +185,9 @@ func (w *pacedWriter) Write(p []byte, content int) error {
 		w.sent += int64(n)
 		w.since += int64(n)
 		total += n
-		w.sample(time.Since(began), n)
+		took := time.Since(began)
+		w.sample(took, n)
+		w.judge(took, n)
 		if err != nil {
 			w.partial = true
 			return err
@@ -193,6 +206,18 @@ func (w *pacedWriter) rate(now time.Time) {
 	took := now.Sub(w.probed)
 	w.fast = w.sent >= swallowed && float64(w.since) >= fastEnough*took.Seconds()
 	w.probed, w.since = now, 0
+}
+
+// judge sets the size of a piece when as much has left as the muxer's queue holds.
+func (w *pacedWriter) judge(took time.Duration, n int) {
+	w.pieceBusy += took
+	w.pieceMoved += n
+	if w.pieceMoved < muxerQueue*w.piece {
+		return
+	}
+	perSecond := float64(w.pieceMoved) / max(w.pieceBusy, time.Microsecond).Seconds()
+	w.piece = int(min(max(perSecond*pieceTime.Seconds(), leastPiece), smallPiece))
+	w.pieceBusy, w.pieceMoved = 0, 0
 }
 
 // sample decides how much to read ahead. Only time spent in writes counts, waiting for the shaper included, so a
