@@ -164,8 +164,9 @@ func (w *Writer) Leaf(ctx context.Context, id uint64, off int64, c cid.Cid, data
 	return w.s.writes.send(ctx, request{ops: []op{{key: refKey(d, id), val: r.encode()}}})
 }
 
-// Reference records that the bytes of c are at offset off of file id, without having them at hand.
-func (w *Writer) Reference(ctx context.Context, id uint64, off int64, c cid.Cid, size int) error {
+// Reference records that the bytes of c are at offset off of file id, without having them at hand. sum is their CRC-32C, if
+// the caller knows it; see GetToSend.
+func (w *Writer) Reference(ctx context.Context, id uint64, off int64, c cid.Cid, size int, sum ...uint32) error {
 	if id == 0 {
 		return errors.New("store reference: no file")
 	}
@@ -181,6 +182,9 @@ func (w *Writer) Reference(ctx context.Context, id uint64, off int64, c cid.Cid,
 		return fmt.Errorf("store reference: %w", err)
 	}
 	r := ref{file: id, offset: off, length: size}
+	if len(sum) > 0 {
+		r.summed, r.sum = true, sum[0]
+	}
 	return w.s.writes.send(ctx, request{ops: []op{{key: refKey(d, id), val: r.encode()}}})
 }
 
