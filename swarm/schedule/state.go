@@ -17,6 +17,7 @@ type Scheduler struct {
 
 	free  set // wanted and asked of nobody
 	freeN int
+	low   int // all words of free before this one are 0
 	here  set // arrived or kept
 	kept  set // part of here
 	heldN int // leaves that arrived and are not kept
@@ -129,6 +130,7 @@ func (s *Scheduler) size(i int) int64 {
 func (s *Scheduler) put(i int) {
 	s.free.add(i)
 	s.freeN++
+	s.low = min(s.low, i/64)
 	s.turn++
 }
 
