@@ -129,7 +129,7 @@ func (b *budget) take(now time.Time) bool {
 //
 // Those in the ticket are what the user asked for. Others were told by somebody who may want to aim our probes at a
 // third party: what the peer says of itself must not be nearer than the peer is, as with introductions (see
-// swarm/exchange), what the local network says must not be this machine, and of both there are few in a minute.
+// swarm/exchange), what the local network says is never this machine (see finder), and of both there are few in a minute.
 func (c *contact) candidates(now ma.Multiaddr) (out []ma.Multiaddr) {
 	n, p, w := c.s.n, c.ticket.Peer, wayOf(now)
 	given, found, told := c.ticket.Addrs, n.finder.addrs(p), n.host.Peerstore().Addrs(p)
@@ -139,7 +139,6 @@ func (c *contact) candidates(now ma.Multiaddr) (out []ma.Multiaddr) {
 		case !plainTCP(a) || g >= w:
 		case ma.Contains(given, a):
 			out = append(out, a)
-		case ma.Contains(found, a) && g == thisMachineTCP:
 		case ma.Contains(told, a) && !ma.Contains(found, a) && g/2 < w/2:
 		default:
 			c.s.mu.Lock()
@@ -153,13 +152,20 @@ func (c *contact) candidates(now ma.Multiaddr) (out []ma.Multiaddr) {
 	return out[:min(len(out), mostProbes)]
 }
 
-// plainTCP tells whether an address is an IP address of one host and a TCP port, and nothing else: no name to look up.
-func plainTCP(a ma.Multiaddr) bool {
-	if len(a) != 2 || a[0].Code() != ma.P_IP4 && a[0].Code() != ma.P_IP6 || a[1].Code() != ma.P_TCP {
+// plainTCP tells whether an address is an IP address of one host and a TCP port, and nothing else.
+func plainTCP(a ma.Multiaddr) bool { return plainAddr(a) && len(a) == 2 && a[1].Code() == ma.P_TCP }
+
+// plainAddr tells whether an address is an IP address of one host with a port of TCP or QUIC, and nothing else: no name to
+// look up, no relay.
+func plainAddr(a ma.Multiaddr) bool {
+	if len(a) < 2 || a[0].Code() != ma.P_IP4 && a[0].Code() != ma.P_IP6 {
 		return false
 	}
 	ip, err := manet.ToIP(a)
-	return err == nil && !ip.IsUnspecified() && !ip.IsMulticast() && !ip.Equal(net.IPv4bcast)
+	if err != nil || ip.IsUnspecified() || ip.IsMulticast() || ip.Equal(net.IPv4bcast) {
+		return false
+	}
+	return len(a) == 2 && a[1].Code() == ma.P_TCP || len(a) == 3 && a[1].Code() == ma.P_UDP && a[2].Code() == ma.P_QUIC_V1
 }
 
 // improve looks for a better way to a source and, when there is one, lets the session finish what is on its way and
