@@ -42,7 +42,7 @@ func (p *partShare) begin(ctx context.Context, part *fetch.Partial) {
 		return
 	}
 	p.mu.Lock()
-	p.stop = p.n.swarms.begin(p.ref(), p.goal, part)
+	p.stop = p.n.swarms.begin(p.ref(), p.goal, part, p.src.voided)
 	p.mu.Unlock()
 	p.src.serve()
 }
