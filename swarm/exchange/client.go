@@ -135,12 +135,13 @@ func (s *Session) prove(t ticket.Ticket) error {
 	id := key.ID()
 	var nonce [32]byte
 	rand.Read(nonce[:])
-	if err := s.write(appendMessage(nil, kindHello, &pb.Hello{Version: version, KeyId: id[:], ClientNonce: nonce[:]})); err != nil {
-		return err
-	}
 	var challenge pb.Challenge
-	if err := s.expectOrRefused(kindChallenge, &challenge); err != nil {
-		return err
+	err := s.write(appendMessage(nil, kindHello, &pb.Hello{Version: version, KeyId: id[:], ClientNonce: nonce[:]}))
+	if err == nil {
+		err = s.expectOrRefused(kindChallenge, &challenge)
+	}
+	if err != nil {
+		return turnedAway(err, s.st.Conn().IsClosed())
 	}
 	if len(challenge.GetServerNonce()) != 32 {
 		return fmt.Errorf("%w: challenge of wrong length", ErrProtocol)
@@ -165,6 +166,15 @@ func (s *Session) prove(t ticket.Ticket) error {
 	s.partial, s.others = accept.Partial, int(min(accept.Others, math.MaxInt32))
 	s.st.SetDeadline(time.Time{})
 	return nil
+}
+
+// turnedAway tells a source without room for a handshake, which ends the stream and leaves the connection, from one
+// that was lost.
+func turnedAway(err error, gone bool) error {
+	if gone || !errors.Is(err, network.ErrReset) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return err
+	}
+	return fmt.Errorf("%w: it ended the handshake: %w", ErrBusy, err)
 }
 
 // write sends requests.

@@ -45,6 +45,7 @@ type Limits struct {
 	Sessions        int   // at a time, 256
 	SessionsPerPeer int   // 16
 	Handshakes      int   // in flight, 64
+	HandshakesHost  int   // in flight per IPv4 address or IPv6 network of 64 bits, 32
 	HandshakesPeer  int   // in flight per peer, 8
 	Ranges          int   // asked or cancelled and not yet answered, per session, 4096
 	Nodes           int   // asked by CID and not yet answered, per session, 8192
@@ -73,6 +74,7 @@ func (l Limits) withDefaults() Limits {
 	or(&l.Sessions, 256)
 	or(&l.SessionsPerPeer, 16)
 	or(&l.Handshakes, 64)
+	or(&l.HandshakesHost, 32)
 	or(&l.HandshakesPeer, 8)
 	or(&l.Ranges, 4096)
 	or(&l.Nodes, 8192)
