@@ -128,11 +128,17 @@ func (c *contact) dial(ctx context.Context) (*exchange.Session, error) {
 	return sess, err
 }
 
+// busyFor is how long a ticket's peer that was never had and is busy is asked again.
+const busyFor = 10 * time.Second
+
 // hopeless tells whether a failed dial is the last. A ticket's peer that was never there is tried once, because the
 // user may have mistyped or come too late, and as long as another one is there.
 func (c *contact) hopeless(err error, since time.Duration) bool {
 	if !transient(err) || since > c.patience() {
 		return true
+	}
+	if errors.Is(err, exchange.ErrBusy) && since < busyFor {
+		return false
 	}
 	if c.origin != fromTicket || c.ever {
 		return false
