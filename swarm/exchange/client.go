@@ -73,6 +73,7 @@ type Session struct {
 	leaves    int
 	partial   bool
 	others    int
+	noSwarm   bool
 	tag       string          // protects the connection from being trimmed
 	ctx       context.Context // ends with the session
 	cancel    context.CancelFunc
@@ -113,6 +114,9 @@ func (s *Session) Partial() bool { return s.partial }
 
 // Others returns how many other downloaders took part in the swarm when this session began. Not verified.
 func (s *Session) Others() int { return s.others }
+
+// NoSwarm tells whether the ticket forbids that its downloaders serve each other, as the source says.
+func (s *Session) NoSwarm() bool { return s.noSwarm }
 
 func newSessionOf(h host.Host, st network.Stream, cfg ClientConfig) *Session {
 	s := &Session{cfg: cfg, h: h, st: st, turn: make(chan struct{}, 1)}
@@ -163,6 +167,7 @@ func (s *Session) prove(t ticket.Ticket) error {
 		return fmt.Errorf("%w: object of impossible size", ErrProtocol)
 	}
 	s.size, s.leaves = int64(accept.Size), int(accept.Leaves)
+	s.noSwarm = accept.NoSwarm
 	s.partial, s.others = accept.Partial, int(min(accept.Others, math.MaxInt32))
 	s.st.SetDeadline(time.Time{})
 	return nil

@@ -102,7 +102,7 @@ func (s *Server) handshake(st network.Stream, x *shake) (_ *session, err error) 
 	mine := grant.Key.Proof(ticket.Server, [32]byte(clientNonce), serverNonce, p, me, grant.Root)
 	accept := &pb.Accept{
 		Hmac: mine[:], Size: uint64(max(grant.Size, 0)), Leaves: uint64(tree.NumLeaves()),
-		Partial: ss.info.Partial, Others: uint32(s.circles.others(ss)),
+		Partial: ss.info.Partial, Others: uint32(s.circles.others(ss)), NoSwarm: grant.NoSwarm,
 	}
 	if err := ss.say(appendMessage(nil, kindAccept, accept)); err != nil {
 		s.remove(ss)

@@ -145,7 +145,7 @@ func TestIntroductionsByTicket(t *testing.T) {
 	e := w.join(t, newHost(t, overTCP))
 	e.meets(t, a)
 	a.meets(t, e)
-	if d.Others() != 0 || w.srv.Sessions()[2].Swarm {
+	if a.NoSwarm() || !d.NoSwarm() || d.Others() != 0 || w.srv.Sessions()[2].Swarm {
 		t.Error("there is a swarm where there must be none")
 	}
 	for _, m := range []*member{a, b, c, d, e} {
