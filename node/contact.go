@@ -73,6 +73,9 @@ func (c *contact) hold(ctx context.Context) {
 		src.why, src.peers, src.download = c.why(sess), s.introduced, s.id
 		began := n.now()
 		c.ever = true
+		if c.origin == fromTicket && sess.NoSwarm() {
+			s.stayAlone()
+		}
 		s.mu.Lock()
 		delete(s.failed, c.ticket.Peer)
 		s.all = append(s.all, src)
@@ -134,7 +137,7 @@ const busyFor = 10 * time.Second
 // hopeless tells whether a failed dial is the last. A ticket's peer that was never there is tried once, because the
 // user may have mistyped or come too late, and as long as another one is there.
 func (c *contact) hopeless(err error, since time.Duration) bool {
-	if !transient(err) || since > c.patience() {
+	if !transient(err) || since > c.patience() || c.origin != fromTicket && c.s.alone() {
 		return true
 	}
 	if errors.Is(err, exchange.ErrBusy) && since < busyFor {
