@@ -25,7 +25,7 @@ import (
 type ClientConfig struct {
 	Connect   time.Duration // to reach the peer, 15 s
 	Handshake time.Duration // to prove both ways, 20 s
-	// Stall is the time in which at least 16 KiB, or a whole frame, must arrive while something is asked for, 15 s.
+	// Stall is the time in which at least 1 KiB, or a whole frame, must arrive while something is asked for, 15 s.
 	Stall time.Duration
 	// Done is the time that the source may take to record a complete download, 60 s.
 	Done  time.Duration
@@ -66,6 +66,7 @@ type Session struct {
 	st        network.Stream
 	in        *pacedReader
 	r         *bufio.Reader
+	ration    ration // guarded by turn
 	up        func(int)
 	addr      string
 	transport string
@@ -353,12 +354,21 @@ func (s *Session) payload(h header) (*Buf, error) {
 	return b, nil
 }
 
+// sip bounds what is taken from the stream at a time while this side is limited: else the buffer would take more than
+// is paid for, and then nothing for a while.
+func (s *Session) sip(limited bool) {
+	s.in.most = 0
+	if limited {
+		s.in.most = s.ration.next(mostRation)
+	}
+}
+
 func (s *Session) fill(dst []byte) error {
 	for p := s.Peer(); ; {
-		n := len(dst)
-		limited := s.cfg.Shape.Limited(p)
+		n, limited := len(dst), s.cfg.Shape.Limited(p)
+		s.sip(limited)
 		if limited {
-			n = min(n, smallPiece)
+			n = s.ration.next(n)
 		}
 		if _, err := io.ReadFull(s.r, dst[:n]); err != nil {
 			return within(err)
@@ -368,7 +378,9 @@ func (s *Session) fill(dst []byte) error {
 			return err
 		}
 		if limited {
-			s.in.paused(time.Since(began))
+			took := time.Since(began)
+			s.ration.took(took)
+			s.in.paused(took)
 		}
 		if dst = dst[n:]; len(dst) == 0 {
 			return nil
