@@ -57,7 +57,7 @@ type Limits struct {
 // Timeouts of a server; 0 means the default.
 type Timeouts struct {
 	Handshake time.Duration // from the stream's begin to the end of the proofs, 10 s
-	Idle      time.Duration // without a request and with nothing to send, 5 min
+	Idle      time.Duration // without a request and with nothing to send, of a client that did not say Swarm, 5 min
 	Message   time.Duration // from the first to the last byte of a message, 10 s
 	Write     time.Duration // for 64 KiB, or 2 MiB on a line that has shown to be fast, to leave, 30 s
 	Progress  time.Duration // between two calls of Events.Progress, 250 ms

@@ -374,3 +374,25 @@ func TestIntroductionsOverQUIC(t *testing.T) {
 		}
 	}
 }
+
+// TestSwarmIsNotIdle: who said Swarm stays, and is introduced, while it asks for nothing; others are ended.
+func TestSwarmIsNotIdle(t *testing.T) {
+	w := newWorld(t, newObject(1, 0, 10), overTCP, func(c *ServerConfig) { c.Timeouts.Idle = 500 * time.Millisecond })
+	a := w.join(t, newHost(t, overTCP))
+	for range 2 {
+		w.dialFrom(t, newHost(t), ClientConfig{})
+		if err := <-w.ended; !errors.Is(err, ErrStalled) {
+			t.Fatalf("ended with %v, want ErrStalled", err)
+		}
+	}
+	if now := w.srv.Sessions(); len(now) != 1 || !now[0].Swarm {
+		t.Fatalf("%+v", now)
+	}
+	b := w.join(t, newHost(t, overTCP))
+	b.meets(t, a)
+	a.meets(t, b)
+	var got []int
+	if err := a.Leaves(t.Context(), every(1, 1), w.o.check(&got)); err != nil || len(got) != 1 {
+		t.Errorf("%v, %v", got, err)
+	}
+}
