@@ -35,8 +35,8 @@ func TestPieces(t *testing.T) {
 		t.Errorf("first piece %d, last %d", l.writes[0], l.writes[len(l.writes)-1])
 	}
 	w.judge(time.Second, muxerQueue*smallPiece)
-	if w.piece != int(float64(muxerQueue*smallPiece)*pieceTime.Seconds()) {
-		t.Errorf("at 4 MiB/s a piece has %d bytes", w.piece)
+	if w.unit != int(float64(muxerQueue*smallPiece)*pieceTime.Seconds()) {
+		t.Errorf("at 4 MiB/s a piece has %d bytes", w.unit)
 	}
 	w.rate(w.probed.Add(time.Hour)) // nothing new was sent, so nothing is learned
 	if !w.fast {

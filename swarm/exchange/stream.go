@@ -19,8 +19,9 @@ type deadliner interface {
 	SetWriteDeadline(time.Time) error
 }
 
-// minProgress is what must move within one stall time, in bytes: about 1 KiB/s with the default of 15 s.
-const minProgress = 16 << 10
+// minProgress is what must move within one stall time, in bytes: what the lowest limit that can be set lets through
+// in a second, because several downloaders may share it.
+const minProgress = 1 << 10
 
 // pacedReader reads from a stream and fails with a timeout when what is owed does not come: an answer, or
 // minProgress of its payload, within the time that expect was given. While nothing is owed it waits for ever.
@@ -29,6 +30,7 @@ type pacedReader struct {
 	count func(int)
 
 	payload bool // what is read belongs to an answer: it counts as progress; of the reading goroutine
+	most    int  // bytes to take from the stream at a time, 0: any; of the reading goroutine
 	since   int  // bytes of payload since the last progress; of the reading goroutine
 
 	mu    sync.Mutex
@@ -74,6 +76,9 @@ func (r *pacedReader) paused(took time.Duration) {
 }
 
 func (r *pacedReader) Read(p []byte) (int, error) {
+	if r.most > 0 {
+		p = p[:min(len(p), r.most)]
+	}
 	n, err := r.s.Read(p)
 	r.count(n)
 	if r.payload {
@@ -108,6 +113,30 @@ const (
 	directWrite = 64 << 10 // frames from this size are not copied together
 )
 
+// Under a limit bytes move little by little, so that both sides see that they move: whatever a bucket lets through at
+// once, and then nothing for as long as that was worth, would look like a stall.
+const (
+	leastRation = 1 << 10 // bytes: a second of the lowest limit
+	mostRation  = 4 << 10 // what a burst can cost: seconds of the lowest limit
+	atOnce      = 10 * time.Millisecond
+	gatherFor   = 250 * time.Millisecond // in which rations are put together in one write
+)
+
+// ration is how many bytes to ask a shaper for next.
+type ration int
+
+// next returns it, at most left.
+func (r *ration) next(left int) int { return min(max(int(*r), leastRation), left) }
+
+// took notes how long the last one took: those that come at once may be larger.
+func (r *ration) took(d time.Duration) {
+	if d > atOnce {
+		*r = leastRation
+	} else {
+		*r = min(max(*r, leastRation)*2, mostRation)
+	}
+}
+
 // What is read ahead of a line: on a slow one about as much as leaves in a second, so that a cancel finds leaves
 // that it can still stop.
 const (
@@ -118,12 +147,14 @@ const (
 
 // pacedWriter writes to a stream in pieces, each of which must leave within limit.
 type pacedWriter struct {
-	s       deadliner
-	ctx     context.Context // of the session; asked before each write, its end stops it
-	limit   time.Duration
-	count   func(int)
-	shape   Shaper
-	peer    peer.ID
+	s     deadliner
+	ctx   context.Context // of the session; asked before each write, its end stops it
+	limit time.Duration
+	count func(int)
+	shape Shaper
+	peer  peer.ID
+
+	ration  ration
 	armed   time.Time
 	sent    int64
 	fast    bool
@@ -131,18 +162,17 @@ type pacedWriter struct {
 	probed  time.Time
 	partial bool // a write failed, so the stream may be in the middle of a frame
 
-	piece      int           // bytes that leave in pieceTime, at most smallPiece
+	unit       int           // bytes that leave in pieceTime, at most smallPiece
 	pieceBusy  time.Duration // spent in writes since it was last judged
 	pieceMoved int           // bytes written in that time
 
 	busy  time.Duration // spent in writes since the last sample
 	moved int64         // bytes written in that time
-	known bool          // a sample was taken
 	ahead atomic.Int64  // what is worth reading ahead, in bytes; 0: not known
 }
 
 func newPacedWriter(s deadliner, limit time.Duration, shape Shaper, p peer.ID, count func(int)) *pacedWriter {
-	w := &pacedWriter{s: s, ctx: context.Background(), limit: limit, count: count, shape: shape, peer: p, piece: firstPiece}
+	w := &pacedWriter{s: s, ctx: context.Background(), limit: limit, count: count, shape: shape, peer: p, unit: firstPiece}
 	w.ahead.Store(slowAhead)
 	return w
 }
@@ -151,28 +181,14 @@ func newPacedWriter(s deadliner, limit time.Duration, shape Shaper, p peer.ID, c
 func (w *pacedWriter) Write(p []byte, content int) error {
 	for total := 0; total < len(p); {
 		began := time.Now()
-		size := w.piece
-		limited := w.shape.Limited(w.peer)
-		switch {
-		case limited && (!w.known || w.ahead.Load() < slowAhead):
-			size = min(size, minProgress) // the other side gives no more time for one than its stall time
-		case w.fast && !limited:
-			size = largePiece
-		}
-		size = min(size, len(p)-total)
-		err := context.Cause(w.ctx)
-		if charge := min(size, content); err == nil && charge > 0 {
-			content -= charge
-			if err = w.shape.Up(w.ctx, w.peer, charge); err != nil && w.ctx.Err() != nil {
-				err = context.Cause(w.ctx)
-			}
-		}
+		size, charged, err := w.piece(len(p)-total, content)
 		if err != nil {
 			w.partial = w.partial || total > 0
 			return err
 		}
+		content -= charged
 		now := began
-		if limited { // the time for writing begins after the wait
+		if charged > 0 { // the time for writing begins after the wait
 			now = time.Now()
 		}
 		if now.Sub(w.armed) >= w.limit/8 {
@@ -196,6 +212,44 @@ func (w *pacedWriter) Write(p []byte, content int) error {
 	return nil
 }
 
+// piece returns how many of left bytes may be written now, and for how many of content the shaper was asked.
+func (w *pacedWriter) piece(left, content int) (size, charged int, err error) {
+	if !w.shape.Limited(w.peer) {
+		if size = w.unit; w.fast {
+			size = largePiece
+		}
+		size = min(size, left)
+		charged = min(size, content)
+		return size, charged, w.ask(charged)
+	}
+	left = min(left, smallPiece)
+	for began := time.Now(); size < left; {
+		n := w.ration.next(left - size)
+		charge := min(n, content-charged)
+		asked := time.Now()
+		if err := w.ask(charge); err != nil {
+			return 0, 0, err
+		}
+		w.ration.took(time.Since(asked))
+		size, charged = size+n, charged+charge
+		if time.Since(began) >= gatherFor {
+			break
+		}
+	}
+	return size, charged, nil
+}
+
+// ask waits until n bytes of content may be sent. Its error is the cause of the session's end, if it has ended.
+func (w *pacedWriter) ask(n int) (err error) {
+	if w.ctx.Err() == nil && n > 0 {
+		err = w.shape.Up(w.ctx, w.peer, n)
+	}
+	if w.ctx.Err() != nil {
+		return context.Cause(w.ctx)
+	}
+	return err
+}
+
 func (w *pacedWriter) rate(now time.Time) {
 	if w.probed.IsZero() {
 		w.probed = now
@@ -212,11 +266,11 @@ func (w *pacedWriter) rate(now time.Time) {
 func (w *pacedWriter) judge(took time.Duration, n int) {
 	w.pieceBusy += took
 	w.pieceMoved += n
-	if w.pieceMoved < muxerQueue*w.piece {
+	if w.pieceMoved < muxerQueue*w.unit {
 		return
 	}
 	perSecond := float64(w.pieceMoved) / max(w.pieceBusy, time.Microsecond).Seconds()
-	w.piece = int(min(max(perSecond*pieceTime.Seconds(), leastPiece), smallPiece))
+	w.unit = int(min(max(perSecond*pieceTime.Seconds(), leastPiece), smallPiece))
 	w.pieceBusy, w.pieceMoved = 0, 0
 }
 
@@ -235,7 +289,7 @@ func (w *pacedWriter) sample(took time.Duration, n int) {
 		w.ahead.Store(slowAhead)
 	}
 	if w.busy >= aheadSample {
-		w.busy, w.moved, w.known = 0, 0, true
+		w.busy, w.moved = 0, 0
 	}
 }
 
