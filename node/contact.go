@@ -118,6 +118,12 @@ func (c *contact) visit(ctx context.Context, sess *exchange.Session) (useful boo
 	s, n := c.s, c.s.n
 	src := newSource(sess, n.meter, c.ticket)
 	src.why, src.peers, src.download = c.whyThis(sess), s.introduced, s.id
+	src.second = func(ctx context.Context) (*exchange.Session, error) {
+		if s.alone() {
+			return nil, exchange.ErrClosed
+		}
+		return exchange.Dial(ctx, n.host, c.ticket, exchange.ClientConfig{Meter: n.meter, News: true})
+	}
 	began, down := n.now(), n.meter.Peer(c.ticket.Peer).Down
 	c.ever = true
 	if c.origin == fromTicket && sess.NoSwarm() {

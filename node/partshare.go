@@ -88,7 +88,7 @@ func (p *partShare) linger(ctx context.Context) {
 
 func (p *partShare) others() (n int) {
 	for _, s := range p.n.server.Sessions() {
-		if s.Ref == p.ref() {
+		if s.Ref == p.ref() && !s.News {
 			n++
 		}
 	}

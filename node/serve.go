@@ -32,6 +32,9 @@ func (u *uploads) events() exchange.Events {
 }
 
 func (u *uploads) started(s exchange.SessionInfo) {
+	if s.News {
+		return
+	}
 	name := u.swarms.nameOf(s.Ref)
 	if name == "" {
 		name = u.lib.nameOf(s.Ref)
@@ -75,6 +78,9 @@ func (u *uploads) done(s exchange.SessionInfo) error {
 }
 
 func (u *uploads) ended(s exchange.SessionInfo, err error) {
+	if s.News {
+		return
+	}
 	u.progress(s)
 	u.mu.Lock()
 	up := u.rows[s.ID]

@@ -278,9 +278,7 @@ func (s *sources) join(src *source) {
 	src.joined = src.joined || yes
 	s.mu.Unlock()
 	if yes {
-		if err := src.Session.Swarm(); err != nil {
-			s.n.log.Debug("swarm not joined", "part", "swarm", "peer", src.Peer(), "err", err)
-		}
+		close(src.meet)
 	}
 }
 

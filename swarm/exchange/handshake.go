@@ -55,6 +55,7 @@ func (s *Server) handshake(st network.Stream, x *shake) (_ *session, err error) 
 	if err := expect(ss.r, toServer, kindHello, &hello); err != nil {
 		return nil, err
 	}
+	ss.info.News = hello.GetNews()
 	id, clientNonce := hello.GetKeyId(), hello.GetClientNonce()
 	if len(id) != len(ticket.KeyID{}) || len(clientNonce) != 32 {
 		return nil, fmt.Errorf("%w: hello with fields of wrong length", ErrProtocol)

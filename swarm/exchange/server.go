@@ -62,6 +62,7 @@ type SessionInfo struct {
 	Root      cid.Cid
 	Size      int64
 	NoSwarm   bool
+	News      bool // it asks for no content: it stands beside another session of the same peer
 	Started   time.Time
 	Sent      int64    // bytes of payload, nodes included
 	Leaves    int64    // leaves sent
