@@ -117,12 +117,15 @@ func (c *contact) hold(ctx context.Context) error {
 func (c *contact) visit(ctx context.Context, sess *exchange.Session) (useful bool, why error) {
 	s, n := c.s, c.s.n
 	src := newSource(sess, n.meter, c.ticket)
-	src.why, src.peers, src.download = c.whyThis(sess), s.introduced, s.id
+	src.why, src.download = c.whyThis(sess), s.id
 	src.second = func(ctx context.Context) (*exchange.Session, error) {
 		if s.alone() {
 			return nil, exchange.ErrClosed
 		}
 		return exchange.Dial(ctx, n.host, c.ticket, exchange.ClientConfig{Meter: n.meter, News: true})
+	}
+	if c.origin == fromTicket {
+		src.peers = s.introduced
 	}
 	began, down := n.now(), n.meter.Peer(c.ticket.Peer).Down
 	c.ever = true

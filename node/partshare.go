@@ -24,7 +24,10 @@ type partShare struct {
 	stop func(complete bool)
 }
 
-func (p *partShare) ref() string { return "get:" + p.row.ID }
+// ofGet begins the ref of every session about a get; the rest is the id of its transfer.
+const ofGet = "get:"
+
+func (p *partShare) ref() string { return ofGet + p.row.ID }
 
 // begin is told what the get has. The inner nodes must be readable before anyone asks for them, so they are synced
 // first; until the object has an entry, the writer keeps them from GC.

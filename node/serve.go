@@ -1,6 +1,7 @@
 package node
 
 import (
+	"strings"
 	"sync"
 
 	"cairn/swarm/exchange"
@@ -74,6 +75,9 @@ func (u *uploads) progress(s exchange.SessionInfo) {
 
 func (u *uploads) done(s exchange.SessionInfo) error {
 	u.progress(s)
+	if strings.HasPrefix(s.Ref, ofGet) { // its ticket is another peer's, who counts
+		return nil
+	}
 	return u.lib.downloaded(s.Ref, s.Download)
 }
 

@@ -2,13 +2,18 @@ package node
 
 import (
 	"context"
+	"errors"
+	"iter"
 	"sync"
 	"time"
 
+	"cairn/storage/block"
 	"cairn/swarm/exchange"
 	"cairn/swarm/fetch"
 	"cairn/swarm/ticket"
+
 	"cairn/web/api"
+	"github.com/ipfs/go-cid"
 )
 
 // source is one session as package fetch wants it.
@@ -77,12 +82,37 @@ func (s *source) Run(ctx context.Context, sink fetch.Sink) error {
 		Have:  sink.Have,
 		Peers: s.introduced,
 	})
+	return s.finish(err)
+}
+
+// Nodes implements fetch.Source. A source that fails here is dropped and not run any more.
+func (s *source) Nodes(ctx context.Context, cs []cid.Cid) iter.Seq2[block.Block, error] {
+	return func(yield func(block.Block, error) bool) {
+		for b, err := range s.Session.Nodes(ctx, cs) {
+			var missing *exchange.MissingError
+			if err != nil && !errors.As(err, &missing) {
+				s.finish(err)
+			}
+			if !yield(b, err) {
+				return
+			}
+		}
+	}
+}
+
+// finish notes that the session is over, for the first reason told, and returns what the fetch is to know of it.
+func (s *source) finish(err error) error {
 	s.mu.Lock()
+	defer s.mu.Unlock()
+	select {
+	case <-s.over:
+		return err
+	default:
+	}
 	s.err = err
 	if s.leaving {
 		s.err, err = nil, errMoved
 	}
-	s.mu.Unlock()
 	close(s.over)
 	return err
 }

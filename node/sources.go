@@ -274,7 +274,7 @@ func (s *sources) serve(withdraw func()) {
 // join takes part in the swarm of a source's downloaders. Both serve and the contact call it, in either order.
 func (s *sources) join(src *source) {
 	s.mu.Lock()
-	yes := s.serving && !src.joined
+	yes := s.serving && !src.joined && src.peers != nil // a downloader could name addresses that it made up
 	src.joined = src.joined || yes
 	s.mu.Unlock()
 	if yes {
