@@ -2,15 +2,21 @@ package node
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
+	"cairn/swarm/transport"
+
 	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/discovery/mdns"
 	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
 )
 
 // mdnsName is the service under which peers find each other on a local network.
@@ -34,22 +40,55 @@ func newFinder(h host.Host, log *slog.Logger) *finder {
 	return &finder{host: h, log: log, known: map[peer.ID][]ma.Multiaddr{}, wake: make(chan struct{})}
 }
 
-// run announces this peer and listens for others until ctx ends. A machine without multicast is no error.
+// readdress is how often the host's addresses are compared with those that were announced.
+const readdress = time.Second
+
+// run announces this peer and listens for others until ctx ends. A machine without multicast is no error. The service
+// announces the addresses of its start for ever, so it is started anew when they change.
 func (f *finder) run(ctx context.Context) {
-	s := mdns.NewMdnsService(f.host, mdnsName, f)
-	if err := s.Start(); err != nil {
-		f.log.Debug("no mDNS here", "err", err)
-		return
-	}
-	<-ctx.Done()
-	if err := s.Close(); err != nil {
-		f.log.Debug("stop mDNS", "err", err)
+	for ctx.Err() == nil {
+		told := f.own()
+		s := mdns.NewMdnsService(current{f.host}, mdnsName, f)
+		err := s.Start()
+		if err != nil {
+			f.log.Debug("no mDNS here", "err", err)
+		}
+		for pause(ctx, readdress) && f.own() == told {
+		}
+		if err != nil {
+			continue // there may be a network now
+		}
+		if err := s.Close(); err != nil {
+			f.log.Debug("stop mDNS", "err", err)
+		}
 	}
 }
 
-// HandlePeerFound implements mdns.Notifee.
+// own is where this peer can be reached, as one text.
+func (f *finder) own() string { return fmt.Sprint(transport.Dialable(f.host)) }
+
+// current is a host whose interfaces are looked at each time they are asked for.
+type current struct{ host.Host }
+
+func (c current) Network() network.Network { return currentNetwork{c.Host.Network(), c.Host} }
+
+type currentNetwork struct {
+	network.Network
+	host host.Host
+}
+
+func (c currentNetwork) InterfaceListenAddresses() ([]ma.Multiaddr, error) {
+	return transport.Interfaces(c.host)
+}
+
+// addrsLAN bounds the addresses of one of them.
+const addrsLAN = 16
+
+// HandlePeerFound implements mdns.Notifee. Anyone on the local network can claim anything of any peer: names to look up
+// and addresses of this machine are not believed.
 func (f *finder) HandlePeerFound(ai peer.AddrInfo) {
-	if ai.ID == f.host.ID() {
+	as := slices.DeleteFunc(slices.Clone(ai.Addrs), func(a ma.Multiaddr) bool { return !plainAddr(a) || manet.IsIPLoopback(a) })
+	if ai.ID == f.host.ID() || len(as) == 0 {
 		return
 	}
 	f.mu.Lock()
@@ -60,7 +99,7 @@ func (f *finder) HandlePeerFound(ai peer.AddrInfo) {
 			break
 		}
 	}
-	f.known[ai.ID] = ai.Addrs[:min(len(ai.Addrs), 16)]
+	f.known[ai.ID] = as[:min(len(as), addrsLAN)]
 	close(f.wake)
 	f.wake = make(chan struct{})
 }
@@ -72,21 +111,17 @@ func (f *finder) addrs(p peer.ID) []ma.Multiaddr {
 	return append([]ma.Multiaddr(nil), f.known[p]...)
 }
 
-// find waits up to d for a peer to name itself.
-func (f *finder) find(ctx context.Context, p peer.ID, d time.Duration) []ma.Multiaddr {
-	t := time.NewTimer(d)
-	defer t.Stop()
+// find waits until a peer names addresses other than those in known; nil when ctx ends.
+func (f *finder) find(ctx context.Context, p peer.ID, known []ma.Multiaddr) []ma.Multiaddr {
 	for {
 		f.mu.Lock()
-		as, wake := append([]ma.Multiaddr(nil), f.known[p]...), f.wake
+		as, wake := slices.Clone(f.known[p]), f.wake
 		f.mu.Unlock()
-		if len(as) > 0 {
+		if slices.ContainsFunc(as, func(a ma.Multiaddr) bool { return !ma.Contains(known, a) }) {
 			return as
 		}
 		select {
 		case <-wake:
-		case <-t.C:
-			return nil
 		case <-ctx.Done():
 			return nil
 		}

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
 )
 
 // peerRates turns the exchange's totals into rates, in total and per peer.
@@ -114,21 +116,51 @@ func listening(h host.Host) (out []string) {
 	return out
 }
 
-// dial opens a session with a ticket's peer. When none of its addresses answers it listens on the local network
-// for the peer to name new ones.
+// dial opens a session with a ticket's peer. When the local network names other addresses of it meanwhile, or soon
+// after none has answered, those are dialled as well: it may have moved.
 func (n *Node) dial(ctx context.Context, t ticket.Ticket) (*exchange.Session, error) {
-	cfg := exchange.ClientConfig{Pool: n.pool, Meter: n.meter, Shape: n.shape, Log: n.log.With("part", "exchange")}
-	t.Addrs = append(n.finder.addrs(t.Peer), t.Addrs...)
-	s, err := exchange.Dial(ctx, n.host, t, cfg)
-	if err == nil || !n.cfg.MDNS || !errors.Is(err, exchange.ErrUnreachable) {
-		return s, err
+	t.Addrs = slices.Concat(n.finder.addrs(t.Peer), t.Addrs)
+	if !n.cfg.MDNS {
+		return n.dialAt(ctx, t)
 	}
-	fresh := n.finder.find(ctx, t.Peer, lanWait)
-	if len(fresh) == 0 {
-		return nil, err
+	look, stop := context.WithCancel(ctx)
+	defer stop()
+	type outcome struct {
+		sess *exchange.Session
+		err  error
+	}
+	first := make(chan outcome, 1)
+	go func() {
+		sess, err := n.dialAt(look, t)
+		first <- outcome{sess, err}
+	}()
+	moved := make(chan []ma.Multiaddr, 1)
+	go func() { moved <- n.finder.find(look, t.Peer, t.Addrs) }()
+	var o outcome
+	var fresh []ma.Multiaddr
+	select {
+	case o = <-first:
+		if !errors.Is(o.err, exchange.ErrUnreachable) {
+			return o.sess, o.err
+		}
+		wait := time.AfterFunc(lanWait, stop)
+		fresh = <-moved
+		wait.Stop()
+	case fresh = <-moved:
+		stop()
+		if o = <-first; o.err == nil {
+			return o.sess, nil
+		}
+	}
+	if len(fresh) == 0 || ctx.Err() != nil {
+		return nil, o.err
 	}
 	t.Addrs = fresh
-	return exchange.Dial(ctx, n.host, t, cfg)
+	return n.dialAt(ctx, t)
+}
+
+func (n *Node) dialAt(ctx context.Context, t ticket.Ticket) (*exchange.Session, error) {
+	return exchange.Dial(ctx, n.host, t, exchange.ClientConfig{Pool: n.pool, Meter: n.meter, Shape: n.shape, Log: n.log.With("part", "exchange")})
 }
 
 // lanWait is how long a peer on the local network has to answer a call by mDNS.

@@ -8,6 +8,7 @@ import (
 	"cairn/swarm/exchange"
 	"cairn/swarm/fetch"
 	"cairn/swarm/ticket"
+	"cairn/web/api"
 )
 
 // source is one session as package fetch wants it.
@@ -76,13 +77,26 @@ func (s *source) Run(ctx context.Context, sink fetch.Sink) error {
 		},
 	})
 	s.mu.Lock()
-	if s.leaving {
-		err = nil
-	}
 	s.err = err
+	if s.leaving {
+		s.err, err = nil, errMoved
+	}
 	s.mu.Unlock()
 	close(s.over)
 	return err
+}
+
+// errMoved tells the fetch that a source left in good order; it joins again in a moment.
+var errMoved = api.Errorf(api.CodeUnavailable, "it is being dialled in a better way")
+
+// isOver tells whether the session can not be used any more.
+func (s *source) isOver() bool {
+	select {
+	case <-s.over:
+		return true
+	default:
+		return false
+	}
 }
 
 // Request implements fetch.Source. A source that is leaving is asked for nothing: what is wanted of it goes back when
@@ -92,7 +106,7 @@ func (s *source) Request(start, count int) error {
 	if s.leaving {
 		s.mu.Unlock()
 		<-s.over
-		return exchange.ErrClosed
+		return errMoved
 	}
 	s.asked += count
 	s.mu.Unlock()
@@ -107,6 +121,13 @@ func (s *source) answer(n int) {
 	if s.leaving && s.asked == 0 {
 		close(s.answered)
 	}
+}
+
+// owes tells whether something was asked for that has not come.
+func (s *source) owes() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.asked > 0
 }
 
 // leaveAfter is how long leaves that are on their way may take before a connection is given up for a better one.

@@ -22,6 +22,14 @@ type Home struct {
 	Prefix []string // a command that runs the binary, such as setpriv and its flags; usually none
 }
 
+// Inside is the home on a machine with a network of its own: prefix is the command that enters it (see package lab).
+// Its peer listens on every address there, by TCP and QUIC, in the place of loopback.
+func (h Home) Inside(prefix []string) Home {
+	h.Prefix = slices.Concat(h.Prefix, prefix)
+	h.Env = append(slices.Clone(h.Env), "CAIRN_LISTEN=/ip4/0.0.0.0/tcp/0,/ip4/0.0.0.0/udp/0/quic-v1")
+	return h
+}
+
 // Result is how a command ended.
 type Result struct {
 	Args   []string

@@ -14,6 +14,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"cairn/testnet/intruder"
 )
 
 var (
@@ -30,6 +32,7 @@ var (
 )
 
 func TestMain(m *testing.M) {
+	intruder.Main()
 	flag.Parse()
 	os.Exit(runTests(m))
 }

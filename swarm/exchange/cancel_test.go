@@ -88,13 +88,12 @@ func TestCancelRaces(t *testing.T) {
 				for r := range asked {
 					for i := r[0] + 1; i < r[0]+r[1]; i += 9 {
 						if err := s.Cancel(i, min(2, 64-i)); err != nil {
-							t.Error(err)
-							return
+							t.Error(err) // and takes what follows, so that nobody waits
 						}
 					}
 				}
 			})
-			rounds := 300
+			rounds := 300 // about 2,250 leaves: fewer than the pieces that a server accepts
 			err := s.Leaves(t.Context(), func() (int, int, bool) {
 				if rounds--; rounds < 0 {
 					return 0, 0, false

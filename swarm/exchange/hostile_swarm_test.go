@@ -104,7 +104,7 @@ func TestHostileSource(t *testing.T) {
 				c.rest()
 			})
 			pool := &Pool{}
-			s := w.dial(t, ClientConfig{Pool: pool, Stall: 150 * time.Millisecond})
+			s := w.dial(t, ClientConfig{Pool: pool, Stall: stallFor(tc.want)})
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
 			if err := s.Request(0, 3); err != nil {
@@ -296,7 +296,7 @@ func TestDoneWhileRunning(t *testing.T) {
 	w := newWorld(t, newObject(1, 0, mixed(20)...), overTCP, func(c *ServerConfig) {
 		c.Events.Done = func(i SessionInfo) error { infos <- i; <-gate; return nil }
 	})
-	const stall = 50 * time.Millisecond
+	const stall = 400 * time.Millisecond
 	s := w.dial(t, ClientConfig{Stall: stall})
 	var got []int
 	if err := s.Leaves(t.Context(), every(20, 20), w.o.check(&got)); err != nil {

@@ -140,6 +140,7 @@ func (s *Session) skipped(f header, h *Handler) error {
 // What is no answer is dealt with; it gains the source no time. h is nil before Run.
 func (s *Session) next(h *Handler) (header, answer, error) {
 	s.owed.resume()
+	s.sip(s.cfg.Shape.Limited(s.Peer()))
 	for {
 		f, err := readHeader(s.r, toClient)
 		if err != nil {

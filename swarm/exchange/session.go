@@ -238,7 +238,9 @@ func (ss *session) request(h header) (err error) {
 	return ss.todo.push(rq)
 }
 
-// idle waits for the next message while the session has something to do, and at most Timeouts.Idle beyond.
+// idle waits for the next message while the session has something to do, and at most Timeouts.Idle beyond. A client
+// that takes part in the swarm is waited for as long as its connection is there: its download goes on elsewhere, and
+// it stays to be introduced.
 func (ss *session) idle() error {
 	limit := ss.srv.cfg.Timeouts.Idle
 	since := time.Now()
@@ -250,7 +252,11 @@ func (ss *session) idle() error {
 		if ss.todo.busy() {
 			wait = max(wait, limit)
 		}
-		ss.st.SetReadDeadline(time.Now().Add(wait))
+		deadline := time.Now().Add(wait)
+		if ss.swarm.Load() {
+			deadline = time.Time{}
+		}
+		ss.st.SetReadDeadline(deadline)
 		_, err := ss.r.Peek(1)
 		switch {
 		case err == nil:

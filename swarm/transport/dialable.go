@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/libp2p/go-libp2p/core/host"
@@ -14,7 +15,7 @@ import (
 // so that a ticket also works on this machine; without any network they are all there is.
 func Dialable(h host.Host) []ma.Multiaddr {
 	addrs := h.Addrs()
-	if own, err := h.Network().InterfaceListenAddresses(); err == nil {
+	if own, err := Interfaces(h); err == nil {
 		addrs = append(own, addrs...) // what others have observed comes after what is known
 	}
 	addrs = slices.DeleteFunc(ma.Unique(slices.Clone(addrs)), func(a ma.Multiaddr) bool {
@@ -33,6 +34,20 @@ func Dialable(h host.Host) []ma.Multiaddr {
 		}
 	}
 	return out
+}
+
+// Interfaces returns the addresses on which h listens, unspecified ones resolved to those of the interfaces as they are
+// now. The host's own answer is up to a minute old.
+func Interfaces(h host.Host) ([]ma.Multiaddr, error) {
+	now, err := manet.InterfaceMultiaddrs()
+	if err != nil {
+		return nil, fmt.Errorf("look at the interfaces: %w", err)
+	}
+	out, err := manet.ResolveUnspecifiedAddresses(h.Network().ListenAddresses(), now)
+	if err != nil {
+		return nil, fmt.Errorf("resolve listening addresses: %w", err)
+	}
+	return out, nil
 }
 
 // grade sorts: lower is better.

@@ -299,11 +299,12 @@ func (x *Proof) GetHmac() []byte {
 // Accept shows that the server knows the key too and opens the session. Server to client.
 type Accept struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Hmac          []byte                 `protobuf:"bytes,1,opt,name=hmac,proto3" json:"hmac,omitempty"`        // 32 bytes
-	Size          uint64                 `protobuf:"varint,2,opt,name=size,proto3" json:"size,omitempty"`       // bytes of content
-	Leaves        uint64                 `protobuf:"varint,3,opt,name=leaves,proto3" json:"leaves,omitempty"`   // leaves of the object
-	Partial       bool                   `protobuf:"varint,4,opt,name=partial,proto3" json:"partial,omitempty"` // the server holds only some of them; Have says which
-	Others        uint32                 `protobuf:"varint,5,opt,name=others,proto3" json:"others,omitempty"`   // downloaders with this ticket that took part in the swarm before this one
+	Hmac          []byte                 `protobuf:"bytes,1,opt,name=hmac,proto3" json:"hmac,omitempty"`                       // 32 bytes
+	Size          uint64                 `protobuf:"varint,2,opt,name=size,proto3" json:"size,omitempty"`                      // bytes of content
+	Leaves        uint64                 `protobuf:"varint,3,opt,name=leaves,proto3" json:"leaves,omitempty"`                  // leaves of the object
+	Partial       bool                   `protobuf:"varint,4,opt,name=partial,proto3" json:"partial,omitempty"`                // the server holds only some of them; Have says which
+	Others        uint32                 `protobuf:"varint,5,opt,name=others,proto3" json:"others,omitempty"`                  // downloaders with this ticket that were there before this one
+	NoSwarm       bool                   `protobuf:"varint,6,opt,name=no_swarm,json=noSwarm,proto3" json:"no_swarm,omitempty"` // the ticket forbids that downloaders serve each other
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -371,6 +372,13 @@ func (x *Accept) GetOthers() uint32 {
 		return x.Others
 	}
 	return 0
+}
+
+func (x *Accept) GetNoSwarm() bool {
+	if x != nil {
+		return x.NoSwarm
+	}
+	return false
 }
 
 // Refused ends a session. Server to client.
@@ -982,13 +990,14 @@ const file_blocks_proto_rawDesc = "" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12!\n" +
 	"\fserver_nonce\x18\x02 \x01(\fR\vserverNonce\"\x1b\n" +
 	"\x05Proof\x12\x12\n" +
-	"\x04hmac\x18\x01 \x01(\fR\x04hmac\"z\n" +
+	"\x04hmac\x18\x01 \x01(\fR\x04hmac\"\x95\x01\n" +
 	"\x06Accept\x12\x12\n" +
 	"\x04hmac\x18\x01 \x01(\fR\x04hmac\x12\x12\n" +
 	"\x04size\x18\x02 \x01(\x04R\x04size\x12\x16\n" +
 	"\x06leaves\x18\x03 \x01(\x04R\x06leaves\x12\x18\n" +
 	"\apartial\x18\x04 \x01(\bR\apartial\x12\x16\n" +
-	"\x06others\x18\x05 \x01(\rR\x06others\"\xa1\x01\n" +
+	"\x06others\x18\x05 \x01(\rR\x06others\x12\x19\n" +
+	"\bno_swarm\x18\x06 \x01(\bR\anoSwarm\"\xa1\x01\n" +
 	"\aRefused\x127\n" +
 	"\x06reason\x18\x01 \x01(\x0e2\x1f.cairn.blocks.v1.Refused.ReasonR\x06reason\"]\n" +
 	"\x06Reason\x12\n" +
