@@ -87,7 +87,7 @@ func (p *plan) check(i int, data []byte) error {
 	return nil
 }
 
-// accept verifies the bytes of leaf i and notes their checksum, which costs a twentieth of that.
+// accept verifies the bytes of leaf i and notes their checksum, which costs a tenth of that.
 func (p *plan) accept(i int, data []byte) error {
 	if err := p.check(i, data); err != nil {
 		return err
