@@ -2,13 +2,18 @@ package node
 
 import (
 	"context"
+	"errors"
+	"iter"
 	"sync"
 	"time"
 
+	"cairn/storage/block"
 	"cairn/swarm/exchange"
 	"cairn/swarm/fetch"
 	"cairn/swarm/ticket"
 	"cairn/web/api"
+
+	"github.com/ipfs/go-cid"
 )
 
 // source is one session as package fetch wants it.
@@ -76,13 +81,36 @@ func (s *source) Run(ctx context.Context, sink fetch.Sink) error {
 			}
 		},
 	})
-	s.mu.Lock()
-	s.err = err
-	if s.leaving {
-		s.err, err = nil, errMoved
+	return s.finish(err)
+}
+
+// Nodes implements fetch.Source. A session that ends before Run is over as well: who lost it must know.
+func (s *source) Nodes(ctx context.Context, cs []cid.Cid) iter.Seq2[block.Block, error] {
+	return func(yield func(block.Block, error) bool) {
+		for b, err := range s.Session.Nodes(ctx, cs) {
+			var missing *exchange.MissingError
+			if err != nil && !errors.As(err, &missing) {
+				s.finish(err)
+			}
+			if !yield(b, err) {
+				return
+			}
+		}
 	}
-	s.mu.Unlock()
-	close(s.over)
+}
+
+// finish notes why the session is over, the first time, and returns what the fetch is to know of it.
+func (s *source) finish(err error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	was := err
+	if s.leaving {
+		was, err = nil, errMoved
+	}
+	if !s.isOver() {
+		s.err = was
+		close(s.over)
+	}
 	return err
 }
 
