@@ -1,14 +1,17 @@
 package node
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"cairn/swarm/fetch"
 	"cairn/swarm/ticket"
 	"cairn/web/api"
 
@@ -199,7 +202,59 @@ func TestMovesToTCP(t *testing.T) {
 	if sent := a.meter.Total().Up; sent > size+size/100 {
 		t.Errorf("the source sent %d bytes of %d", sent, size)
 	}
-	if n := a.server.Stats().Accepted; n != 4 { // two before the move and two after: leaves and news
-		t.Errorf("%d sessions", n)
+	if ups := of(a, "upload"); len(ups) != 2 || ups[1].Sources[0].Transport != "quic-v1" {
+		t.Errorf("%d sessions", len(ups))
+	}
+}
+
+// taken counts leaves that came.
+type taken struct {
+	nothing
+	n atomic.Int64
+}
+
+func (k *taken) Leaf(_ int, b fetch.Buf) error {
+	k.n.Add(1)
+	b.Release()
+	return nil
+}
+
+// TestLeave: a source that is left brings what it was asked for, is asked for nothing more, and is blamed for nothing.
+func TestLeave(t *testing.T) {
+	t.Parallel()
+	a, _ := start(t, t.TempDir())
+	b, _ := start(t, t.TempDir())
+	src := filepath.Join(t.TempDir(), "f")
+	write(t, src, 8<<20)
+	x, err := ticket.Parse(share(t, a, api.TicketOptions{}, src).Ticket.Text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	upLimit(t, a, 4<<20)
+	s, err := b.connect(t.Context(), x)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var came taken
+	run := make(chan error, 1)
+	go func() { run <- s.Run(t.Context(), &came) }()
+	if err := s.Request(0, 6); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the first leaf comes", 5*time.Second, func() bool { return came.n.Load() > 0 })
+	more := make(chan error, 1)
+	left := make(chan struct{})
+	go func() { s.leave(t.Context()); close(left) }()
+	eventually(t, "it leaves", 5*time.Second, func() bool { s.mu.Lock(); defer s.mu.Unlock(); return s.leaving })
+	go func() { more <- s.Request(6, 1) }()
+	<-left
+	if n := came.n.Load(); n != 6 || s.owes() {
+		t.Errorf("%d leaves came", n)
+	}
+	if err := <-run; !errors.Is(err, errMoved) || s.err != nil {
+		t.Errorf("%v, %v", err, s.err)
+	}
+	if err := <-more; !errors.Is(err, errMoved) {
+		t.Error(err)
 	}
 }

@@ -11,6 +11,9 @@ import (
 
 	"cairn/swarm/ticket"
 	"cairn/web/api"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"go.uber.org/goleak"
 )
 
 // getting is a get under way.
@@ -209,8 +212,7 @@ func TestCancelledGetServesNobody(t *testing.T) {
 	second.same(t, want)
 }
 
-// TestServingIsReplaced: a second get of the same closes what the first one left to serve, and its own end does not
-// take from another what it serves.
+// TestSameTicketTwice: a second get of the same closes what the first one left to serve, and is served instead.
 func TestSameTicketTwice(t *testing.T) {
 	t.Parallel()
 	a, _ := start(t, t.TempDir())
@@ -297,7 +299,7 @@ func TestSourceGoneForEver(t *testing.T) {
 	t.Logf("gave up after %v: %v", time.Since(began), both[0].err)
 }
 
-// TestSourceLeavesWhatIsThere: a source goes for ever when those who fetch have everything between them.
+// TestRestFromEachOther: a source goes for ever when those who fetch have everything between them.
 func TestRestFromEachOther(t *testing.T) {
 	t.Parallel()
 	const size = 16 << 20
@@ -331,12 +333,43 @@ func TestRestFromEachOther(t *testing.T) {
 		}
 		return true
 	})
+	if b.PeerID() > c.PeerID() {
+		b, c = c, b
+	}
+	if cs := b.host.Network().ConnsToPeer(c.PeerID()); len(cs) != 1 || cs[0].Stat().Direction != network.DirOutbound {
+		t.Errorf("connections of the two, seen from the lower id, which dials: %v", cs)
+	}
 	stop()
 	upLimit(t, b, 0)
 	upLimit(t, c, 0)
 	for _, g := range both {
 		g.same(t, want)
 	}
+}
+
+// TestNothingLeaks: whether gets end well, are cancelled or lose their source, with them ends all that they began.
+func TestNothingLeaks(t *testing.T) {
+	before := goleak.IgnoreCurrent()
+	a, stopA := start(t, t.TempDir())
+	b, stopB := start(t, t.TempDir())
+	c, stopC := start(t, t.TempDir())
+	src := filepath.Join(t.TempDir(), "f")
+	want := write(t, src, 12<<20)
+	text := share(t, a, api.TicketOptions{}, src).Ticket.Text
+	q := api.GetRequest{Tickets: []string{text}, WaitSeconds: 1}
+	get(t, b, q).same(t, want)
+	upLimit(t, a, 4<<20)
+	cancelled, lost := get(t, b, q), get(t, c, q)
+	eventually(t, "they are under way", 10*time.Second, func() bool { return b.meter.Total().Down > 13<<20 && c.meter.Total().Down > 1<<20 })
+	cancelled.stop()
+	<-cancelled.done
+	stopA()
+	stopB()
+	if <-lost.done; code(t, lost.err) != api.CodeUnavailable {
+		t.Error(lost.err)
+	}
+	stopC()
+	goleak.VerifyNone(t, before)
 }
 
 // TestTicketsOfOnePeer: a ticket that its peer does not honour any more is no reason to give up another one of it.

@@ -10,7 +10,7 @@ import (
 const (
 	turnsAtOnce = 2
 	// turnTime is how long a turn keeps others waiting. A line on which a leaf takes longer has the turn beside others.
-	turnTime = 250 * time.Millisecond
+	turnTime = time.Second
 )
 
 // turns lets few sessions send content at a time, the one that was given least first, so that downloaders get equal
