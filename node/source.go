@@ -106,6 +106,9 @@ func (s *source) finish(err error) error {
 	defer s.mu.Unlock()
 	select {
 	case <-s.over:
+		if s.err != nil && !s.leaving {
+			return s.err
+		}
 		return err
 	default:
 	}
@@ -142,7 +145,11 @@ func (s *source) hear(ctx context.Context, sink fetch.Sink) {
 		<-ctx.Done()
 		return
 	}
-	_ = on.Run(ctx, exchange.Handler{Have: sink.Have, Peers: s.introduced}) // the other session goes on without
+	err := on.Run(ctx, exchange.Handler{Have: sink.Have, Peers: s.introduced})
+	if errors.Is(err, exchange.ErrProtocol) { // what is wrong here is wrong there; of anything else the other session knows
+		s.finish(err)
+		s.Close()
+	}
 }
 
 func (s *source) introduced(who []exchange.Introduction) {
