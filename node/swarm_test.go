@@ -270,6 +270,63 @@ func TestRevokedInSwarm(t *testing.T) {
 	}
 }
 
+// TestEndsMeanwhile: a get under way ends with its ticket and says what became of that. It can not be had again either.
+func TestEndsMeanwhile(t *testing.T) {
+	t.Parallel()
+	for name, x := range map[string]struct {
+		ticket api.TicketOptions
+		happen func(t *testing.T, a *Node, id string)
+		why    string
+	}{
+		"expired": {api.TicketOptions{ExpireSeconds: 2}, func(*testing.T, *Node, string) {}, "the ticket has expired"},
+		"used up": {api.TicketOptions{Downloads: 2}, func(t *testing.T, a *Node, id string) {
+			for range 2 {
+				if err := a.lib.downloaded(id, downloadID{}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}, "the ticket has been used as often as it allows"},
+		"removed": {api.TicketOptions{}, func(t *testing.T, a *Node, id string) {
+			a.lib.mu.Lock()
+			e, _, err := a.lib.record(id)
+			a.lib.mu.Unlock()
+			if err == nil {
+				_, err = a.Remove(t.Context(), e.ID)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}, "the sender does not know this ticket"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a, _ := start(t, t.TempDir())
+			b, _ := start(t, t.TempDir())
+			src := filepath.Join(t.TempDir(), "f")
+			write(t, src, 24<<20)
+			r := share(t, a, x.ticket, src).Ticket
+			upLimit(t, a, 3<<20)
+			g := get(t, b, api.GetRequest{Tickets: []string{r.Text}})
+			eventually(t, "it is under way", 5*time.Second, func() bool { return b.meter.Total().Down > 1<<20 })
+			x.happen(t, a, r.ID)
+			began := time.Now()
+			if <-g.done; code(t, g.err) != api.CodeNotPermitted || !strings.Contains(g.err.Error(), x.why) {
+				t.Error(g.err)
+			}
+			if took := time.Since(began); took > 4*time.Second {
+				t.Errorf("it took %v", took)
+			}
+			if _, ok := b.swarms.Lookup(keyOf(t, r.Text)); ok {
+				t.Error("it is served")
+			}
+			again := get(t, b, api.GetRequest{Tickets: []string{r.Text}})
+			if <-again.done; code(t, again.err) != api.CodeNotPermitted || !strings.Contains(again.err.Error(), x.why) {
+				t.Error(again.err)
+			}
+		})
+	}
+}
+
 // TestSourceGoneForEver: two who fetch the same lose their source before either has everything. Both give up in plain words,
 // and not for ever.
 func TestSourceGoneForEver(t *testing.T) {
