@@ -55,7 +55,7 @@ fuzz:
 cross:
 	@testnet/ci/run.sh cross
 
-## bench: the numbers, with the limits of this machine beside them (BENCH=-quick for one run each)
+## bench: the numbers, with the limits of this machine beside them (BENCH="-quick -only swarm,get": one run each, of these)
 bench: build
 	@CAIRN_BIN=bin/cairn go run ./testnet/bench $(BENCH)
 

@@ -137,6 +137,7 @@ func (c *contact) candidates(now ma.Multiaddr) (out []ma.Multiaddr) {
 		g := wayOf(a)
 		switch {
 		case !plainTCP(a) || g >= w:
+		case manet.IsIPLoopback(a) && !isHere(now): // it is our own port that would answer
 		case ma.Contains(given, a):
 			out = append(out, a)
 		case ma.Contains(told, a) && !ma.Contains(found, a) && g/2 < w/2:
@@ -150,6 +151,16 @@ func (c *contact) candidates(now ma.Multiaddr) (out []ma.Multiaddr) {
 	}
 	slices.SortStableFunc(out, func(a, b ma.Multiaddr) int { return int(wayOf(a) - wayOf(b)) })
 	return out[:min(len(out), mostProbes)]
+}
+
+// isHere tells whether an address is one of this machine.
+func isHere(a ma.Multiaddr) bool {
+	ip, err := manet.ToIP(a)
+	if err != nil || ip.IsLoopback() {
+		return err == nil
+	}
+	own, err := net.InterfaceAddrs()
+	return err == nil && slices.ContainsFunc(own, func(o net.Addr) bool { n, ok := o.(*net.IPNet); return ok && n.IP.Equal(ip) })
 }
 
 // plainTCP tells whether an address is an IP address of one host and a TCP port, and nothing else.

@@ -72,7 +72,9 @@ func TestCandidates(t *testing.T) {
 			told: []string{"/ip4/127.0.0.1/tcp/22", "/ip4/10.0.0.2/tcp/4", "/ip4/9.9.9.9/tcp/4"},
 			want: []string{"/ip4/10.0.0.2/tcp/4"},
 		},
-		"good enough": {now: "/ip4/10.0.0.2/tcp/4", ticket: []string{"/ip4/10.0.0.3/tcp/4"}, told: []string{"/ip4/10.0.0.2/tcp/5"}},
+		"our own port":        {now: "/ip4/10.0.0.2/tcp/4748", ticket: []string{"/ip4/10.0.0.2/tcp/4748", "/ip4/127.0.0.1/tcp/4748"}},
+		"on the same machine": {now: "/ip4/127.0.0.1/udp/4/quic-v1", ticket: []string{"/ip4/127.0.0.1/tcp/4"}, want: []string{"/ip4/127.0.0.1/tcp/4"}},
+		"good enough":         {now: "/ip4/10.0.0.2/tcp/4", ticket: []string{"/ip4/10.0.0.3/tcp/4"}, told: []string{"/ip4/10.0.0.2/tcp/5"}},
 	} {
 		id := stranger(t)
 		c := &contact{s: &sources{n: n}, ticket: ticket.Ticket{Peer: id, Addrs: addrs(t, x.ticket...)}}

@@ -106,7 +106,7 @@ func (c *contact) hold(ctx context.Context) error {
 			return ctx.Err()
 		case refused(err) && c.next(err):
 			tries = -1
-		case !transient(err), !useful && c.hopeless(n.now().Sub(lost)):
+		case !transient(err), !useful && c.hopeless(err, n.now().Sub(lost)):
 			return err
 		}
 	}
@@ -117,9 +117,21 @@ func (c *contact) hold(ctx context.Context) error {
 func (c *contact) visit(ctx context.Context, sess *exchange.Session) (useful bool, why error) {
 	s, n := c.s, c.s.n
 	src := newSource(sess, n.meter, c.ticket)
-	src.why, src.peers, src.download = c.whyThis(sess), s.introduced, s.id
+	src.why, src.download = c.whyThis(sess), s.id
+	src.second = func(ctx context.Context) (*exchange.Session, error) {
+		if s.alone() {
+			return nil, exchange.ErrClosed
+		}
+		return exchange.Dial(ctx, n.host, c.ticket, exchange.ClientConfig{Meter: n.meter, News: true})
+	}
+	if c.origin == fromTicket {
+		src.peers = s.introduced
+	}
 	began, down := n.now(), n.meter.Peer(c.ticket.Peer).Down
 	c.ever = true
+	if c.origin == fromTicket && sess.NoSwarm() {
+		s.stayAlone()
+	}
 	if !s.connected(c, src) {
 		src.Close()
 		return false, exchange.ErrClosed
@@ -180,11 +192,18 @@ func (c *contact) dial(ctx context.Context) (*exchange.Session, error) {
 	return sess, err
 }
 
-// hopeless tells whether a peer that has been of no use for some time is dialled no more. A ticket's peer that was never there is tried once, because the
-// user may have mistyped or come too late, and as long as another one is there.
-func (c *contact) hopeless(since time.Duration) bool {
-	if since > c.patience() {
+// busyFor is how long a ticket's peer that was never had and is busy is asked again.
+const busyFor = 10 * time.Second
+
+// hopeless tells whether a peer that has been of no use for some time, of late because of why, is dialled no more. A
+// ticket's peer that was never there is tried once, because the user may have mistyped or come too late, and as long
+// as another one is there.
+func (c *contact) hopeless(why error, since time.Duration) bool {
+	if since > c.patience() || c.origin != fromTicket && c.s.alone() {
 		return true
+	}
+	if errors.Is(why, exchange.ErrBusy) && since < busyFor {
+		return false
 	}
 	if c.origin != fromTicket || c.ever {
 		return false

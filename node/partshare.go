@@ -24,7 +24,10 @@ type partShare struct {
 	stop func(complete bool)
 }
 
-func (p *partShare) ref() string { return "get:" + p.row.ID }
+// ofGet begins the ref of every session about a get; the rest is the id of its transfer.
+const ofGet = "get:"
+
+func (p *partShare) ref() string { return ofGet + p.row.ID }
 
 // begin is told what the get has. The inner nodes must be readable before anyone asks for them, so they are synced
 // first; until the object has an entry, the writer keeps them from GC.
@@ -34,7 +37,7 @@ func (p *partShare) begin(ctx context.Context, part *fetch.Partial) {
 	p.mu.Lock()
 	p.part = part
 	p.mu.Unlock()
-	if p.src.noSwarm || len(p.goal.tickets) == 0 {
+	if p.src.alone() || len(p.goal.tickets) == 0 {
 		return
 	}
 	if err := p.writer.Commit(ctx); err != nil {
@@ -44,7 +47,18 @@ func (p *partShare) begin(ctx context.Context, part *fetch.Partial) {
 	p.mu.Lock()
 	p.stop = p.n.swarms.begin(p.ref(), p.goal, part, p.src.voided)
 	p.mu.Unlock()
-	p.src.serve()
+	p.src.serve(p.withdraw)
+}
+
+// withdraw stops serving while the get goes on.
+func (p *partShare) withdraw() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.stop != nil {
+		p.stop(false)
+		p.stop = nil
+		p.n.server.Drop(p.ref(), exchange.ErrGone)
+	}
 }
 
 // How long a get that is complete goes on for others who are fetching from it at this moment.
@@ -57,7 +71,10 @@ const (
 // linger waits a moment for downloaders that this one serves: a command ends with its get, and others would have
 // to ask the source again for what was under way. A peer that stays has no need of it.
 func (p *partShare) linger(ctx context.Context) {
-	if p.stop == nil || p.n.cfg.Mode != ModeCommand {
+	p.mu.Lock()
+	serving := p.stop != nil
+	p.mu.Unlock()
+	if !serving || p.n.cfg.Mode != ModeCommand {
 		return
 	}
 	end, idle, sent := p.n.now().Add(lingerFor), p.n.now().Add(lingerIdle), int64(-1)
@@ -74,7 +91,7 @@ func (p *partShare) linger(ctx context.Context) {
 
 func (p *partShare) others() (n int) {
 	for _, s := range p.n.server.Sessions() {
-		if s.Ref == p.ref() {
+		if s.Ref == p.ref() && !s.News {
 			n++
 		}
 	}

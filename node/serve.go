@@ -1,6 +1,7 @@
 package node
 
 import (
+	"strings"
 	"sync"
 
 	"cairn/swarm/exchange"
@@ -32,6 +33,9 @@ func (u *uploads) events() exchange.Events {
 }
 
 func (u *uploads) started(s exchange.SessionInfo) {
+	if s.News {
+		return
+	}
 	name := u.swarms.nameOf(s.Ref)
 	if name == "" {
 		name = u.lib.nameOf(s.Ref)
@@ -71,10 +75,16 @@ func (u *uploads) progress(s exchange.SessionInfo) {
 
 func (u *uploads) done(s exchange.SessionInfo) error {
 	u.progress(s)
+	if strings.HasPrefix(s.Ref, ofGet) { // its ticket is another peer's, who counts
+		return nil
+	}
 	return u.lib.downloaded(s.Ref, s.Download)
 }
 
 func (u *uploads) ended(s exchange.SessionInfo, err error) {
+	if s.News {
+		return
+	}
 	u.progress(s)
 	u.mu.Lock()
 	up := u.rows[s.ID]

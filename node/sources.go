@@ -21,7 +21,6 @@ import (
 // tickets, whom a source introduced or who were found on the local network. See contact for how each is held.
 type sources struct {
 	n       *Node
-	noSwarm bool
 	wait    time.Duration     // for a ticket's peer that went away
 	now     []fetch.Source    // known at the start; nil where all have to be dialled
 	joining chan fetch.Source // closed when the last contact is given up
@@ -39,7 +38,9 @@ type sources struct {
 	open     bool                   // more contacts may be added
 	held     int                    // contacts that may bring a source, and the set-up
 	leaves   int                    // of the object; 0 until its tree is known
+	noSwarm  bool                   // the user, or a ticket, wants no other downloaders
 	serving  bool                   // others can get from us what we have
+	withdraw func()                 // ends that; nil unless serving
 	failed   map[peer.ID]error      // why a ticket's peer could not be dialled
 	liars    map[peer.ID]bool       // no ticket names them, and they are not wanted again
 	void     map[ticket.KeyID]error // what a ticket's peer said when it ended the ticket
@@ -73,7 +74,7 @@ func (n *Node) sources(ctx context.Context, g goal, r api.GetRequest) (*sources,
 	for _, c := range s.named(g.tickets) {
 		s.add(c)
 	}
-	if !s.noSwarm && n.cfg.MDNS {
+	if !r.NoSwarm && n.cfg.MDNS {
 		s.wg.Go(func() { s.lookAround(hope, g) })
 	}
 	s.mu.Lock()
@@ -118,7 +119,7 @@ func (s *sources) add(c *contact) bool {
 	if !s.open || s.contacts[p] != nil || p == s.n.host.ID() || s.ctx.Err() != nil {
 		return false
 	}
-	if c.origin != fromTicket && (len(s.contacts) >= maxContacts || s.liars[p] || s.void[keyID(c.ticket)] != nil) {
+	if c.origin != fromTicket && (s.noSwarm || len(s.contacts) >= maxContacts || s.liars[p] || s.void[keyID(c.ticket)] != nil) {
 		return false
 	}
 	c.s, c.moved = s, noWay
@@ -235,10 +236,34 @@ func (s *sources) known(leaves int) {
 	s.leaves = leaves
 }
 
-// serve says that others can now be served, and tells the sources so that they introduce us.
-func (s *sources) serve() {
+// alone tells whether this get has nothing to do with other downloaders.
+func (s *sources) alone() bool {
 	s.mu.Lock()
-	s.serving = true
+	defer s.mu.Unlock()
+	return s.noSwarm
+}
+
+// stayAlone hears that one of the tickets forbids that downloaders serve each other. That holds for the whole get,
+// because what came with one ticket can not be told from what came with another.
+func (s *sources) stayAlone() {
+	s.mu.Lock()
+	withdraw := s.withdraw
+	s.noSwarm, s.serving, s.withdraw = true, false, nil
+	s.mu.Unlock()
+	if withdraw != nil {
+		withdraw()
+	}
+}
+
+// serve says that others can now be served until withdraw is called, and tells the sources so that they introduce us.
+func (s *sources) serve(withdraw func()) {
+	s.mu.Lock()
+	if s.noSwarm {
+		s.mu.Unlock()
+		withdraw()
+		return
+	}
+	s.serving, s.withdraw = true, withdraw
 	all := append([]*source(nil), s.all...)
 	s.mu.Unlock()
 	for _, src := range all {
@@ -249,21 +274,16 @@ func (s *sources) serve() {
 // join takes part in the swarm of a source's downloaders. Both serve and the contact call it, in either order.
 func (s *sources) join(src *source) {
 	s.mu.Lock()
-	yes := s.serving && !src.joined
+	yes := s.serving && !src.joined && src.peers != nil // a downloader could name addresses that it made up
 	src.joined = src.joined || yes
 	s.mu.Unlock()
 	if yes {
-		if err := src.Session.Swarm(); err != nil {
-			s.n.log.Debug("swarm not joined", "part", "swarm", "peer", src.Peer(), "err", err)
-		}
+		close(src.meet)
 	}
 }
 
 // introduced adds the downloaders that a source names. What it says is a hint: they must prove the ticket.
 func (s *sources) introduced(by *source, who []exchange.Introduction) {
-	if s.noSwarm {
-		return
-	}
 	for _, i := range who {
 		t := by.ticket
 		t.Peer, t.Addrs = i.ID, i.Addrs

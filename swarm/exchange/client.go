@@ -25,12 +25,15 @@ import (
 type ClientConfig struct {
 	Connect   time.Duration // to reach the peer, 15 s
 	Handshake time.Duration // to prove both ways, 20 s
-	// Stall is the time in which at least 16 KiB, or a whole frame, must arrive while something is asked for, 15 s.
+	// Stall is the time in which at least 1 KiB, or a whole frame, must arrive while something is asked for, 15 s.
 	Stall time.Duration
 	// Done is the time that the source may take to record a complete download, 60 s.
 	Done  time.Duration
 	Write time.Duration // for one request to leave, 15 s
-	Pool  *Pool         // share one between sessions
+	// News: nothing will be asked for. Such a session beside one that carries leaves hears at once what would stand
+	// behind them there: what the source has, and who else there is.
+	News  bool
+	Pool  *Pool // share one between sessions
 	Meter *Meter
 	Shape Shaper // nil: nothing is limited
 	Log   *slog.Logger
@@ -66,6 +69,7 @@ type Session struct {
 	st        network.Stream
 	in        *pacedReader
 	r         *bufio.Reader
+	ration    ration // guarded by turn
 	up        func(int)
 	addr      string
 	transport string
@@ -73,6 +77,7 @@ type Session struct {
 	leaves    int
 	partial   bool
 	others    int
+	noSwarm   bool
 	tag       string          // protects the connection from being trimmed
 	ctx       context.Context // ends with the session
 	cancel    context.CancelFunc
@@ -114,6 +119,9 @@ func (s *Session) Partial() bool { return s.partial }
 // Others returns how many other downloaders took part in the swarm when this session began. Not verified.
 func (s *Session) Others() int { return s.others }
 
+// NoSwarm tells whether the ticket forbids that its downloaders serve each other, as the source says.
+func (s *Session) NoSwarm() bool { return s.noSwarm }
+
 func newSessionOf(h host.Host, st network.Stream, cfg ClientConfig) *Session {
 	s := &Session{cfg: cfg, h: h, st: st, turn: make(chan struct{}, 1)}
 	conn := st.Conn()
@@ -135,12 +143,13 @@ func (s *Session) prove(t ticket.Ticket) error {
 	id := key.ID()
 	var nonce [32]byte
 	rand.Read(nonce[:])
-	if err := s.write(appendMessage(nil, kindHello, &pb.Hello{Version: version, KeyId: id[:], ClientNonce: nonce[:]})); err != nil {
-		return err
-	}
 	var challenge pb.Challenge
-	if err := s.expectOrRefused(kindChallenge, &challenge); err != nil {
-		return err
+	err := s.write(appendMessage(nil, kindHello, &pb.Hello{Version: version, KeyId: id[:], ClientNonce: nonce[:], News: s.cfg.News}))
+	if err == nil {
+		err = s.expectOrRefused(kindChallenge, &challenge)
+	}
+	if err != nil {
+		return turnedAway(err, s.st.Conn().IsClosed())
 	}
 	if len(challenge.GetServerNonce()) != 32 {
 		return fmt.Errorf("%w: challenge of wrong length", ErrProtocol)
@@ -162,9 +171,19 @@ func (s *Session) prove(t ticket.Ticket) error {
 		return fmt.Errorf("%w: object of impossible size", ErrProtocol)
 	}
 	s.size, s.leaves = int64(accept.Size), int(accept.Leaves)
+	s.noSwarm = accept.NoSwarm
 	s.partial, s.others = accept.Partial, int(min(accept.Others, math.MaxInt32))
 	s.st.SetDeadline(time.Time{})
 	return nil
+}
+
+// turnedAway tells a source without room for a handshake, which ends the stream and leaves the connection, from one
+// that was lost.
+func turnedAway(err error, gone bool) error {
+	if gone || !errors.Is(err, network.ErrReset) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return err
+	}
+	return fmt.Errorf("%w: it ended the handshake: %w", ErrBusy, err)
 }
 
 // write sends requests.
@@ -338,12 +357,21 @@ func (s *Session) payload(h header) (*Buf, error) {
 	return b, nil
 }
 
+// sip bounds what is taken from the stream at a time while this side is limited: else the buffer would take more than
+// is paid for, and then nothing for a while.
+func (s *Session) sip(limited bool) {
+	s.in.most = 0
+	if limited {
+		s.in.most = s.ration.next(mostRation)
+	}
+}
+
 func (s *Session) fill(dst []byte) error {
 	for p := s.Peer(); ; {
-		n := len(dst)
-		limited := s.cfg.Shape.Limited(p)
+		n, limited := len(dst), s.cfg.Shape.Limited(p)
+		s.sip(limited)
 		if limited {
-			n = min(n, smallPiece)
+			n = s.ration.next(n)
 		}
 		if _, err := io.ReadFull(s.r, dst[:n]); err != nil {
 			return within(err)
@@ -353,7 +381,9 @@ func (s *Session) fill(dst []byte) error {
 			return err
 		}
 		if limited {
-			s.in.paused(time.Since(began))
+			took := time.Since(began)
+			s.ration.took(took)
+			s.in.paused(took)
 		}
 		if dst = dst[n:]; len(dst) == 0 {
 			return nil

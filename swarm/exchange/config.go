@@ -45,6 +45,7 @@ type Limits struct {
 	Sessions        int   // at a time, 256
 	SessionsPerPeer int   // 16
 	Handshakes      int   // in flight, 64
+	HandshakesHost  int   // in flight per IPv4 address or IPv6 network of 64 bits, 32
 	HandshakesPeer  int   // in flight per peer, 8
 	Ranges          int   // asked or cancelled and not yet answered, per session, 4096
 	Nodes           int   // asked by CID and not yet answered, per session, 8192
@@ -56,11 +57,11 @@ type Limits struct {
 // Timeouts of a server; 0 means the default.
 type Timeouts struct {
 	Handshake time.Duration // from the stream's begin to the end of the proofs, 10 s
-	Idle      time.Duration // without a request and with nothing to send, 5 min
+	Idle      time.Duration // without a request and with nothing to send, of a client that did not say Swarm, 5 min
 	Message   time.Duration // from the first to the last byte of a message, 10 s
 	Write     time.Duration // for 64 KiB, or 2 MiB on a line that has shown to be fast, to leave, 30 s
 	Progress  time.Duration // between two calls of Events.Progress, 250 ms
-	Introduce time.Duration // between two introductions of a session, 1 s
+	Introduce time.Duration // between two introductions of a session, 200 ms
 }
 
 func or[T int | int64 | time.Duration](v *T, def T) {
@@ -73,6 +74,7 @@ func (l Limits) withDefaults() Limits {
 	or(&l.Sessions, 256)
 	or(&l.SessionsPerPeer, 16)
 	or(&l.Handshakes, 64)
+	or(&l.HandshakesHost, 32)
 	or(&l.HandshakesPeer, 8)
 	or(&l.Ranges, 4096)
 	or(&l.Nodes, 8192)
@@ -88,6 +90,6 @@ func (t Timeouts) withDefaults() Timeouts {
 	or(&t.Message, 10*time.Second)
 	or(&t.Write, 30*time.Second)
 	or(&t.Progress, 250*time.Millisecond)
-	or(&t.Introduce, time.Second)
+	or(&t.Introduce, 200*time.Millisecond)
 	return t
 }

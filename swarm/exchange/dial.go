@@ -117,6 +117,9 @@ func open(ctx context.Context, h host.Host, t ticket.Ticket, cfg ClientConfig) (
 	}
 	st, err := h.NewStream(ctx, t.Peer, Protocol)
 	if err != nil {
+		if err := turnedAway(err, h.Network().Connectedness(t.Peer) != network.Connected); errors.Is(err, ErrBusy) {
+			return nil, err
+		}
 		return nil, unreachable(t.Peer, err)
 	}
 	return st, nil

@@ -36,7 +36,7 @@ var (
 	ErrExpired = errors.New("the ticket has expired")
 	ErrUsedUp  = errors.New("the ticket has been used up")
 	ErrRevoked = errors.New("the ticket has been revoked")
-	// ErrBusy: the peer serves as many sessions as it is willing to.
+	// ErrBusy: the peer serves as many sessions, or has as many handshakes in flight, as it is willing to.
 	ErrBusy = errors.New("the peer is busy")
 	// ErrGone: the peer can not read the object any more.
 	ErrGone = errors.New("the peer no longer has the object")

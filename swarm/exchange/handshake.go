@@ -10,7 +10,6 @@ import (
 
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/network"
-	"github.com/libp2p/go-libp2p/core/peer"
 	"google.golang.org/protobuf/proto"
 
 	"cairn/storage/block"
@@ -22,14 +21,14 @@ import (
 // that lands in it is copied once more.
 const readBuffer = 16 << 10
 
-// handshake proves both ways and takes a place among the sessions. On an error the stream has been dealt with.
+// handshake proves both ways and takes a place among the sessions, within the deadline of the stream. On an error the
+// stream has been dealt with.
 //
 // What a peer without the key sees must not depend on what exists here: every well-formed Hello gets a
 // Challenge, the key is looked up only when the Proof has come, a key that is not known is replaced by a random
 // one, so that the same HMAC is computed, and the answer to every failure is the same Refused.
-func (s *Server) handshake(st network.Stream, p peer.ID) (_ *session, err error) {
-	deadline := time.Now().Add(s.cfg.Timeouts.Handshake)
-	st.SetDeadline(deadline)
+func (s *Server) handshake(st network.Stream, x *shake) (_ *session, err error) {
+	p := x.peer
 	ss := newSession(s, st, p)
 	defer func() {
 		var no *refusal
@@ -49,13 +48,14 @@ func (s *Server) handshake(st network.Stream, p peer.ID) (_ *session, err error)
 			st.Reset()
 		}
 	}()
-	ctx, cancel := context.WithDeadline(context.Background(), deadline)
+	ctx, cancel := context.WithDeadline(context.Background(), x.began.Add(s.cfg.Timeouts.Handshake))
 	defer cancel()
 
 	var hello pb.Hello
 	if err := expect(ss.r, toServer, kindHello, &hello); err != nil {
 		return nil, err
 	}
+	ss.info.News = hello.GetNews()
 	id, clientNonce := hello.GetKeyId(), hello.GetClientNonce()
 	if len(id) != len(ticket.KeyID{}) || len(clientNonce) != 32 {
 		return nil, fmt.Errorf("%w: hello with fields of wrong length", ErrProtocol)
@@ -82,6 +82,9 @@ func (s *Server) handshake(st network.Stream, p peer.ID) (_ *session, err error)
 	if !known || !right {
 		return nil, &refusal{reason: pb.Refused_DENIED}
 	}
+	if !s.proven(x) {
+		return nil, fmt.Errorf("%w: too slow while others wait", ErrStalled)
+	}
 	if grant.State != nil {
 		return nil, &refusal{reason: reasonOf(grant.State)}
 	}
@@ -100,7 +103,7 @@ func (s *Server) handshake(st network.Stream, p peer.ID) (_ *session, err error)
 	mine := grant.Key.Proof(ticket.Server, [32]byte(clientNonce), serverNonce, p, me, grant.Root)
 	accept := &pb.Accept{
 		Hmac: mine[:], Size: uint64(max(grant.Size, 0)), Leaves: uint64(tree.NumLeaves()),
-		Partial: ss.info.Partial, Others: uint32(s.circles.others(ss)),
+		Partial: ss.info.Partial, Others: uint32(s.others(ss)), NoSwarm: grant.NoSwarm,
 	}
 	if err := ss.say(appendMessage(nil, kindAccept, accept)); err != nil {
 		s.remove(ss)

@@ -97,8 +97,8 @@ func TestIntroductions(t *testing.T) {
 	c.meets(t, a, b)
 	a.meets(t, c)
 	b.meets(t, c)
-	if n := c.Others(); n != 2 {
-		t.Errorf("%d others, want 2", n)
+	if n := c.Others(); n != 3 {
+		t.Errorf("%d others, want 3", n)
 	}
 	infos := w.srv.Sessions()
 	if infos[0].Swarm || !infos[1].Swarm {
@@ -145,7 +145,7 @@ func TestIntroductionsByTicket(t *testing.T) {
 	e := w.join(t, newHost(t, overTCP))
 	e.meets(t, a)
 	a.meets(t, e)
-	if d.Others() != 0 || w.srv.Sessions()[2].Swarm {
+	if a.NoSwarm() || !d.NoSwarm() || d.Others() != 0 || w.srv.Sessions()[2].Swarm {
 		t.Error("there is a swarm where there must be none")
 	}
 	for _, m := range []*member{a, b, c, d, e} {
@@ -372,5 +372,27 @@ func TestIntroductionsOverQUIC(t *testing.T) {
 		if tcp, udp := listens(h, ma.StringCast("/ip4/8.8.8.8/tcp/9")); tcp != 0 || udp != 0 {
 			t.Errorf("listens on ports %d, %d of an address that it does not listen on", tcp, udp)
 		}
+	}
+}
+
+// TestSwarmIsNotIdle: who said Swarm stays, and is introduced, while it asks for nothing; others are ended.
+func TestSwarmIsNotIdle(t *testing.T) {
+	w := newWorld(t, newObject(1, 0, 10), overTCP, func(c *ServerConfig) { c.Timeouts.Idle = 500 * time.Millisecond })
+	a := w.join(t, newHost(t, overTCP))
+	for range 2 {
+		w.dialFrom(t, newHost(t), ClientConfig{})
+		if err := <-w.ended; !errors.Is(err, ErrStalled) {
+			t.Fatalf("ended with %v, want ErrStalled", err)
+		}
+	}
+	if now := w.srv.Sessions(); len(now) != 1 || !now[0].Swarm {
+		t.Fatalf("%+v", now)
+	}
+	b := w.join(t, newHost(t, overTCP))
+	b.meets(t, a)
+	a.meets(t, b)
+	var got []int
+	if err := a.Leaves(t.Context(), every(1, 1), w.o.check(&got)); err != nil || len(got) != 1 {
+		t.Errorf("%v, %v", got, err)
 	}
 }

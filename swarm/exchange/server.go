@@ -62,6 +62,7 @@ type SessionInfo struct {
 	Root      cid.Cid
 	Size      int64
 	NoSwarm   bool
+	News      bool // it asks for no content: it stands beside another session of the same peer
 	Started   time.Time
 	Sent      int64    // bytes of payload, nodes included
 	Leaves    int64    // leaves sent
@@ -104,14 +105,14 @@ type Server struct {
 	dummy   ticket.Key // stands in for keys that are not known; random, so no proof is ever right
 	ahead   budget     // of all sessions together
 	count   counters
+	turns   turns
 	circles circles
 
 	mu       sync.Mutex
 	closed   bool
 	lastID   uint64
 	streams  map[network.Stream]peer.ID // every stream inside Handle
-	shaking  map[peer.ID]int            // handshakes in flight
-	shakes   int
+	shakes   shakes
 	sessions map[*session]struct{}
 	perPeer  map[peer.ID]int
 	wg       sync.WaitGroup // calls of Handle
@@ -147,7 +148,7 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 	s := &Server{
 		cfg:      cfg,
 		streams:  map[network.Stream]peer.ID{},
-		shaking:  map[peer.ID]int{},
+		shakes:   shakes{limits: cfg.Limits},
 		sessions: map[*session]struct{}{},
 		perPeer:  map[peer.ID]int{},
 	}
@@ -158,42 +159,56 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 
 // Handle serves one session and returns when it has ended; it is a network.StreamHandler.
 func (s *Server) Handle(st network.Stream) {
-	p := st.Conn().RemotePeer()
-	if !s.enter(st, p) {
+	now := time.Now()
+	x := &shake{peer: st.Conn().RemotePeer(), from: hostOf(st.Conn().RemoteMultiaddr()), began: now}
+	x.end = func() { st.SetDeadline(now) } // a reset may wait for the line
+	st.SetDeadline(now.Add(s.cfg.Timeouts.Handshake))
+	if !s.enter(st, x) {
 		s.count.turned.Add(1)
 		st.Reset()
 		return
 	}
 	defer s.leave(st)
-	ss, err := s.handshake(st, p)
-	s.shaken(p)
+	ss, err := s.handshake(st, x)
+	s.shaken(x)
 	if err != nil {
-		s.cfg.Log.Debug("session not opened", "peer", p.String(), "error", err)
+		s.cfg.Log.Debug("session not opened", "peer", x.peer.String(), "error", err)
 		return
 	}
 	ss.run()
 }
 
 // enter takes a place among the handshakes in flight.
-func (s *Server) enter(st network.Stream, p peer.ID) bool {
+func (s *Server) enter(st network.Stream, x *shake) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	l := s.cfg.Limits
-	if s.closed || s.shakes >= l.Handshakes || s.shaking[p] >= l.HandshakesPeer {
+	if s.closed {
+		return false
+	}
+	cut, ok := s.shakes.admit(x)
+	if cut != nil {
+		s.count.turned.Add(1)
+		cut.end()
+	}
+	if !ok {
 		return false
 	}
 	s.wg.Add(1)
-	s.streams[st] = p
-	s.shakes++
-	s.shaking[p]++
+	s.streams[st] = x.peer
 	return true
 }
 
-func (s *Server) shaken(p peer.ID) {
+// proven notes that the proof of a handshake was right; false: its place has been given away.
+func (s *Server) proven(x *shake) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.shakes--
-	decrease(s.shaking, p)
+	return s.shakes.settle(x)
+}
+
+func (s *Server) shaken(x *shake) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.shakes.leave(x)
 }
 
 func (s *Server) leave(st network.Stream) {
@@ -216,6 +231,23 @@ func (s *Server) add(ss *session) bool {
 	s.sessions[ss] = struct{}{}
 	s.perPeer[ss.info.Peer]++
 	return true
+}
+
+// others returns how many peers with the same ticket have sessions. Those that have not said Swarm yet count too: many
+// come at once, and must not all begin with the same leaves.
+func (s *Server) others(ss *session) int {
+	if ss.info.NoSwarm {
+		return 0
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	seen := map[peer.ID]bool{ss.info.Peer: true}
+	for o := range s.sessions {
+		if o.key == ss.key {
+			seen[o.info.Peer] = true
+		}
+	}
+	return len(seen) - 1
 }
 
 func (s *Server) remove(ss *session) {
@@ -282,7 +314,7 @@ func (s *Server) Sessions() []SessionInfo {
 // Stats returns the counters.
 func (s *Server) Stats() ServerStats {
 	s.mu.Lock()
-	sessions, shakes := len(s.sessions), s.shakes
+	sessions, shakes := len(s.sessions), len(s.shakes.all)
 	s.mu.Unlock()
 	c := &s.count
 	return ServerStats{

@@ -68,6 +68,9 @@ func newSession(s *Server, st network.Stream, p peer.ID) *session {
 	down := func(n int) { c.down.Add(int64(n)); all.down.Add(int64(n)) }
 	ss.r = bufio.NewReaderSize(countedReader{st, down}, readBuffer)
 	ss.w = newPacedWriter(st, s.cfg.Timeouts.Write, s.cfg.Shape, p, up)
+	if reachOf(conn.RemoteMultiaddr()) == same {
+		ss.w.unit = smallPiece // the queue of a connection within one machine is as good as none
+	}
 	return ss
 }
 
@@ -213,6 +216,9 @@ func (ss *session) requests(ctx context.Context) error {
 // request reads one message and does, or queues, what it asks for.
 func (ss *session) request(h header) (err error) {
 	var rq request
+	if ss.info.News && h.kind != kindSwarm {
+		return fmt.Errorf("%w: frame %#x in a session for news", ErrProtocol, byte(h.kind))
+	}
 	switch h.kind {
 	case kindGetLeaves:
 		rq, err = ss.leafRequest(h)
@@ -238,7 +244,9 @@ func (ss *session) request(h header) (err error) {
 	return ss.todo.push(rq)
 }
 
-// idle waits for the next message while the session has something to do, and at most Timeouts.Idle beyond.
+// idle waits for the next message while the session has something to do, and at most Timeouts.Idle beyond. A client
+// that takes part in the swarm is waited for as long as its connection is there: its download goes on elsewhere, and
+// it stays to be introduced.
 func (ss *session) idle() error {
 	limit := ss.srv.cfg.Timeouts.Idle
 	since := time.Now()
@@ -250,7 +258,11 @@ func (ss *session) idle() error {
 		if ss.todo.busy() {
 			wait = max(wait, limit)
 		}
-		ss.st.SetReadDeadline(time.Now().Add(wait))
+		deadline := time.Now().Add(wait)
+		if ss.swarm.Load() {
+			deadline = time.Time{}
+		}
+		ss.st.SetReadDeadline(deadline)
 		_, err := ss.r.Peek(1)
 		switch {
 		case err == nil:

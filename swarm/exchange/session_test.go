@@ -328,7 +328,7 @@ func TestServerClose(t *testing.T) {
 	if err := <-errs; !errors.Is(err, ErrLost) {
 		t.Errorf("%v, want ErrLost", err)
 	}
-	if _, err := Dial(t.Context(), w.ch, w.t, ClientConfig{Handshake: 5 * time.Second}); !errors.Is(err, ErrLost) {
-		t.Errorf("%v, want ErrLost", err)
+	if _, err := Dial(t.Context(), w.ch, w.t, ClientConfig{Handshake: 5 * time.Second}); !errors.Is(err, ErrBusy) {
+		t.Errorf("%v, want ErrBusy", err)
 	}
 }

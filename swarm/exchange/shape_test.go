@@ -11,6 +11,7 @@ import (
 
 	"cairn/storage/block"
 	"cairn/swarm/exchange/pb"
+	"cairn/swarm/shape"
 )
 
 // gatekeeper is a Shaper that counts, and lets bytes through as a test wants.
@@ -143,6 +144,74 @@ func TestShaperEndsWithTheSession(t *testing.T) {
 	}
 	if pool.InUse() != 0 {
 		t.Error("a buffer was not released")
+	}
+}
+
+// TestLowestLimit: at 1 KiB/s for either side a leaf comes, within the usual time for a stall, and the client sees bytes
+// move all the time.
+func TestLowestLimit(t *testing.T) {
+	t.Parallel()
+	for name, slow := range map[string]shape.Pair{"server": {Up: shape.MinRate}, "client": {Down: shape.MinRate}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sh := shape.New(time.Now)
+			sh.Set(shape.Rules{Pair: slow})
+			sh.Up(t.Context(), "", 64<<10) // what the bucket holds at the begin
+			sh.Down(t.Context(), "", 64<<10)
+			meter := &Meter{}
+			cfg := ClientConfig{Meter: meter}
+			w := newWorld(t, newObject(1, 0, 20<<10, 4<<10), overTCP, func(c *ServerConfig) {
+				if name == "server" {
+					c.Shape = sh
+				}
+			})
+			if name == "client" {
+				cfg.Shape = sh
+			}
+			s := w.dial(t, cfg)
+			quiet, stop := make(chan time.Duration), make(chan struct{})
+			go func() {
+				var longest time.Duration
+				moved, last := time.Now(), int64(0)
+				for tick := time.NewTicker(100 * time.Millisecond); ; {
+					select {
+					case <-tick.C:
+					case <-stop:
+						quiet <- longest
+						return
+					}
+					if n := meter.Peer(w.sh.ID()).Down; n != last {
+						moved, last = time.Now(), n
+					}
+					longest = max(longest, time.Since(moved))
+				}
+			}()
+			var got []int
+			if err := s.Leaves(t.Context(), every(2, 2), w.o.check(&got)); err != nil || len(got) != 2 {
+				t.Errorf("%v, %v", got, err)
+			}
+			close(stop)
+			if longest := <-quiet; longest > 10*time.Second {
+				t.Errorf("nothing moved for %s", longest)
+			}
+		})
+	}
+}
+
+// TestRation: bytes that cost time are asked for little by little.
+func TestRation(t *testing.T) {
+	var r ration
+	for i, step := range []struct {
+		took time.Duration
+		want int
+	}{{0, leastRation}, {0, 2 * leastRation}, {time.Second, mostRation}, {0, leastRation}, {0, 2 * leastRation}, {0, mostRation}, {0, mostRation}} {
+		if n := r.next(1 << 20); n != step.want {
+			t.Errorf("step %d: %d, want %d", i, n, step.want)
+		}
+		if n := r.next(10); n != 10 {
+			t.Errorf("step %d: %d of 10", i, n)
+		}
+		r.took(step.took)
 	}
 }
 

@@ -19,8 +19,9 @@ type deadliner interface {
 	SetWriteDeadline(time.Time) error
 }
 
-// minProgress is what must move within one stall time, in bytes: about 1 KiB/s with the default of 15 s.
-const minProgress = 16 << 10
+// minProgress is what must move within one stall time, in bytes: what the lowest limit that can be set lets through
+// in a second, because several downloaders may share it.
+const minProgress = 1 << 10
 
 // pacedReader reads from a stream and fails with a timeout when what is owed does not come: an answer, or
 // minProgress of its payload, within the time that expect was given. While nothing is owed it waits for ever.
@@ -29,6 +30,7 @@ type pacedReader struct {
 	count func(int)
 
 	payload bool // what is read belongs to an answer: it counts as progress; of the reading goroutine
+	most    int  // bytes to take from the stream at a time, 0: any; of the reading goroutine
 	since   int  // bytes of payload since the last progress; of the reading goroutine
 
 	mu    sync.Mutex
@@ -74,6 +76,9 @@ func (r *pacedReader) paused(took time.Duration) {
 }
 
 func (r *pacedReader) Read(p []byte) (int, error) {
+	if r.most > 0 {
+		p = p[:min(len(p), r.most)]
+	}
 	n, err := r.s.Read(p)
 	r.count(n)
 	if r.payload {
@@ -90,7 +95,16 @@ func (r *pacedReader) Read(p []byte) (int, error) {
 // Large writes are what makes a fast line fast, but one that a slow line can not carry within the muxer's time
 // for a frame kills the connection. So they are used only once the line has shown its rate, over more bytes than
 // windows and socket buffers swallow.
+//
+// The muxer queues 64 frames, and what stands in its queue delays all that goes over the connection: bitfields,
+// introductions, the other direction. So on a line that is not fast a frame is what leaves in a few milliseconds, and the
+// queue an eighth of a second.
 const (
+	firstPiece  = 2 << 10
+	leastPiece  = 2 << 10
+	pieceTime   = 2 * time.Millisecond
+	pieceIdle   = 100 * time.Millisecond // after which the queue is taken for empty
+	muxerQueue  = 64                     // frames
 	smallPiece  = 64 << 10
 	largePiece  = 2 << 20
 	probe       = 8 << 20 // bytes over which the rate is taken
@@ -99,6 +113,30 @@ const (
 	writeBuffer = 256 << 10
 	directWrite = 64 << 10 // frames from this size are not copied together
 )
+
+// Under a limit bytes move little by little, so that both sides see that they move: whatever a bucket lets through at
+// once, and then nothing for as long as that was worth, would look like a stall.
+const (
+	leastRation = 1 << 10 // bytes: a second of the lowest limit
+	mostRation  = 4 << 10 // what a burst can cost: seconds of the lowest limit
+	atOnce      = 10 * time.Millisecond
+	gatherFor   = 250 * time.Millisecond // in which rations are put together in one write
+)
+
+// ration is how many bytes to ask a shaper for next.
+type ration int
+
+// next returns it, at most left.
+func (r *ration) next(left int) int { return min(max(int(*r), leastRation), left) }
+
+// took notes how long the last one took: those that come at once may be larger.
+func (r *ration) took(d time.Duration) {
+	if d > atOnce {
+		*r = leastRation
+	} else {
+		*r = min(max(*r, leastRation)*2, mostRation)
+	}
+}
 
 // What is read ahead of a line: on a slow one about as much as leaves in a second, so that a cancel finds leaves
 // that it can still stop.
@@ -117,6 +155,7 @@ type pacedWriter struct {
 	shape Shaper
 	peer  peer.ID
 
+	ration  ration
 	armed   time.Time
 	sent    int64
 	fast    bool
@@ -124,14 +163,19 @@ type pacedWriter struct {
 	probed  time.Time
 	partial bool // a write failed, so the stream may be in the middle of a frame
 
+	unit       int           // bytes that leave in pieceTime, at most smallPiece
+	pieces     int           // written since the last change, or the last pause
+	pieceBusy  time.Duration // spent in writing those that count
+	pieceMoved int           // bytes of them
+	wrote      time.Time     // the last one
+
 	busy  time.Duration // spent in writes since the last sample
 	moved int64         // bytes written in that time
-	known bool          // a sample was taken
 	ahead atomic.Int64  // what is worth reading ahead, in bytes; 0: not known
 }
 
 func newPacedWriter(s deadliner, limit time.Duration, shape Shaper, p peer.ID, count func(int)) *pacedWriter {
-	w := &pacedWriter{s: s, ctx: context.Background(), limit: limit, count: count, shape: shape, peer: p}
+	w := &pacedWriter{s: s, ctx: context.Background(), limit: limit, count: count, shape: shape, peer: p, unit: firstPiece}
 	w.ahead.Store(slowAhead)
 	return w
 }
@@ -140,28 +184,14 @@ func newPacedWriter(s deadliner, limit time.Duration, shape Shaper, p peer.ID, c
 func (w *pacedWriter) Write(p []byte, content int) error {
 	for total := 0; total < len(p); {
 		began := time.Now()
-		size := smallPiece
-		limited := w.shape.Limited(w.peer)
-		switch {
-		case limited && (!w.known || w.ahead.Load() < slowAhead):
-			size = minProgress // the other side gives no more time for one than its stall time
-		case w.fast && !limited:
-			size = largePiece
-		}
-		size = min(size, len(p)-total)
-		err := context.Cause(w.ctx)
-		if charge := min(size, content); err == nil && charge > 0 {
-			content -= charge
-			if err = w.shape.Up(w.ctx, w.peer, charge); err != nil && w.ctx.Err() != nil {
-				err = context.Cause(w.ctx)
-			}
-		}
+		size, charged, err := w.piece(len(p)-total, content)
 		if err != nil {
 			w.partial = w.partial || total > 0
 			return err
 		}
+		content -= charged
 		now := began
-		if limited { // the time for writing begins after the wait
+		if charged > 0 { // the time for writing begins after the wait
 			now = time.Now()
 		}
 		if now.Sub(w.armed) >= w.limit/8 {
@@ -174,13 +204,53 @@ func (w *pacedWriter) Write(p []byte, content int) error {
 		w.sent += int64(n)
 		w.since += int64(n)
 		total += n
-		w.sample(time.Since(began), n)
+		took := time.Since(began)
+		w.sample(took, n)
+		w.judge(began.Add(took), took, n)
 		if err != nil {
 			w.partial = true
 			return err
 		}
 	}
 	return nil
+}
+
+// piece returns how many of left bytes may be written now, and for how many of content the shaper was asked.
+func (w *pacedWriter) piece(left, content int) (size, charged int, err error) {
+	if !w.shape.Limited(w.peer) {
+		if size = w.unit; w.fast {
+			size = largePiece
+		}
+		size = min(size, left)
+		charged = min(size, content)
+		return size, charged, w.ask(charged)
+	}
+	left = min(left, smallPiece)
+	for began := time.Now(); size < left; {
+		n := w.ration.next(left - size)
+		charge := min(n, content-charged)
+		asked := time.Now()
+		if err := w.ask(charge); err != nil {
+			return 0, 0, err
+		}
+		w.ration.took(time.Since(asked))
+		size, charged = size+n, charged+charge
+		if time.Since(began) >= gatherFor {
+			break
+		}
+	}
+	return size, charged, nil
+}
+
+// ask waits until n bytes of content may be sent. Its error is the cause of the session's end, if it has ended.
+func (w *pacedWriter) ask(n int) (err error) {
+	if w.ctx.Err() == nil && n > 0 {
+		err = w.shape.Up(w.ctx, w.peer, n)
+	}
+	if w.ctx.Err() != nil {
+		return context.Cause(w.ctx)
+	}
+	return err
 }
 
 func (w *pacedWriter) rate(now time.Time) {
@@ -193,6 +263,27 @@ func (w *pacedWriter) rate(now time.Time) {
 	took := now.Sub(w.probed)
 	w.fast = w.sent >= swallowed && float64(w.since) >= fastEnough*took.Seconds()
 	w.probed, w.since = now, 0
+}
+
+// judge sets the size of a piece. The muxer's queue takes 64 of them at once, on any line, so as many do not count
+// after each change and after each pause; what follows leaves at the rate of the line.
+func (w *pacedWriter) judge(now time.Time, took time.Duration, n int) {
+	if now.Sub(w.wrote) > pieceIdle {
+		w.pieces, w.pieceMoved, w.pieceBusy = 0, 0, 0
+	}
+	w.wrote = now
+	if w.pieces++; w.pieces <= muxerQueue {
+		return
+	}
+	w.pieceBusy += took
+	w.pieceMoved += n
+	if w.pieces < 3*muxerQueue {
+		return
+	}
+	perSecond := float64(w.pieceMoved) / max(w.pieceBusy, time.Microsecond).Seconds()
+	unit := min(int(perSecond*pieceTime.Seconds()), 4*w.unit)
+	w.unit = min(max(unit, leastPiece), smallPiece)
+	w.pieces, w.pieceMoved, w.pieceBusy = 0, 0, 0
 }
 
 // sample decides how much to read ahead. Only time spent in writes counts, waiting for the shaper included, so a
@@ -210,7 +301,7 @@ func (w *pacedWriter) sample(took time.Duration, n int) {
 		w.ahead.Store(slowAhead)
 	}
 	if w.busy >= aheadSample {
-		w.busy, w.moved, w.known = 0, 0, true
+		w.busy, w.moved = 0, 0
 	}
 }
 

@@ -4,8 +4,8 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
-	"sync"
 	"time"
 
 	"cairn/testnet"
@@ -14,11 +14,12 @@ import (
 // bench measures on one medium. It is used by one goroutine.
 type bench struct {
 	ctx       context.Context
-	medium    medium
+	group     string
+	runs      int // of each measurement
 	dir       string
 	binary    string
-	file      string // 1 GiB
-	tree      string // 10,000 x 4 KiB
+	file      string // 1 GiB, after largeFile
+	tree      string // 10,000 x 4 KiB, after manyFiles
 	table     table
 	homesMade int
 }
@@ -30,8 +31,9 @@ func (b *bench) home() testnet.Home {
 }
 
 // peer starts a peer on a new home; end removes both.
-func (b *bench) peer() (p *testnet.Peer, end func(), err error) {
-	h := b.home()
+func (b *bench) peer() (p *testnet.Peer, end func(), err error) { return b.upOn(b.home()) }
+
+func (b *bench) upOn(h testnet.Home) (p *testnet.Peer, end func(), err error) {
 	if p, err = h.Up(b.ctx); err != nil {
 		return nil, nil, err
 	}
@@ -72,10 +74,40 @@ func (b *bench) up() error {
 	return nil
 }
 
+// largeFile makes the file, the first time.
+func (b *bench) largeFile() error {
+	if _, err := os.Stat(b.file); err == nil {
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Dir(b.file), 0o700); err != nil {
+		return err
+	}
+	return b.settled(testnet.RandomFile(b.file, fileSize, 1))
+}
+
+// manyFiles makes the directory, the first time.
+func (b *bench) manyFiles() error {
+	if _, err := os.Stat(b.tree); err == nil {
+		return nil
+	}
+	return b.settled(testnet.RandomTree(b.tree, treeFiles, treeSize, 2))
+}
+
+// settled waits until what was made is on the medium: it must not be written back under a measurement.
+func (b *bench) settled(err error) error {
+	if err != nil {
+		return err
+	}
+	return exec.CommandContext(b.ctx, "sync").Run()
+}
+
 // addByReference is hashing and little else.
 func (b *bench) addByReference() error {
+	if err := b.largeFile(); err != nil {
+		return err
+	}
 	var got, limit []float64
-	for range b.medium.runs {
+	for range b.runs {
 		l, err := hashLimit(b.file)
 		if err != nil {
 			return err
@@ -103,8 +135,11 @@ func (b *bench) add(flags ...string) (testnet.Result, error) {
 
 // addCopy writes every byte once more, sealed and synced.
 func (b *bench) addCopy() error {
+	if err := b.largeFile(); err != nil {
+		return err
+	}
 	var got, limit []float64
-	for range b.medium.runs {
+	for range b.runs {
 		took, err := copyLimit(b.ctx, b.file, filepath.Join(b.dir, "copy"))
 		if err != nil {
 			return err
@@ -117,127 +152,11 @@ func (b *bench) addCopy() error {
 	}
 	ratio := median(got) / median(limit)
 	bar, met := "0.7 x cp + sync", verdict(ratio >= 0.7)
-	if b.medium.name != "disk" {
+	if b.group != "disk" {
 		bar, met = "(on disk only)", nil
 	}
 	b.table.row("add --copy, 1 GiB, sealed and synced", bar, mbps(got), mbps(limit), times(ratio), met)
 	return nil
-}
-
-// getFile moves the large file between two peers and watches what they hold.
-func (b *bench) getFile() error {
-	ssh, sshErr := startSSH(b.ctx, b.dir)
-	if sshErr == nil {
-		defer ssh.stop()
-	}
-	var got, bare, copied []float64
-	var peak [2]testnet.Memory
-	for range b.medium.runs {
-		l, err := streamLimit(b.ctx, b.file, filepath.Join(b.dir, "out"))
-		if err != nil {
-			return err
-		}
-		bare = append(bare, l)
-		if ssh != nil {
-			if l, err = ssh.fetch(b.ctx, b.file, filepath.Join(b.dir, "out")); err != nil {
-				return err
-			}
-			copied = append(copied, l)
-		}
-		took, err := b.get(b.file, &peak)
-		if err != nil {
-			return err
-		}
-		got = append(got, rate(took))
-	}
-	ratio := median(got) / median(bare)
-	b.table.row("get, 1 GiB, to a new file", "0.6 x bare verified stream", mbps(got), mbps(bare), times(ratio), verdict(ratio >= 0.6))
-	if sshErr != nil {
-		b.table.row("", "1.2 x ssh host cat", mbps(got), sshErr.Error(), "", nil)
-	} else {
-		ratio := median(got) / median(copied)
-		b.table.row("", "1.2 x ssh host cat", mbps(got), mbps(copied), times(ratio), verdict(ratio >= 1.2))
-	}
-	for i, side := range []string{"source", "downloader"} {
-		b.table.row("get, 1 GiB: peak RssAnon of the "+side, "under 256 MiB",
-			fmt.Sprintf("%s (and %s of mapped files)", mib(peak[i].Anon), mib(peak[i].File)), "", "", verdict(peak[i].Anon < 256<<20))
-	}
-	return nil
-}
-
-// getTree moves the many small files.
-func (b *bench) getTree() error {
-	var got, limit []float64
-	for range b.medium.runs {
-		l, err := copyLimit(b.ctx, b.tree, filepath.Join(b.dir, "copy"))
-		if err != nil {
-			return err
-		}
-		took, err := b.get(b.tree, nil)
-		if err != nil {
-			return err
-		}
-		limit, got = append(limit, l.Seconds()), append(got, took.Seconds())
-	}
-	ratio := median(got) / median(limit)
-	bar, ok := "under 4 s", median(got) < 4
-	if b.medium.name == "disk" {
-		bar, ok = "at most 2 x cp -r + sync", ratio <= 2
-	}
-	b.table.row("get, directory of 10,000 x 4 KiB", bar, seconds(got), seconds(limit)+" cp -r + sync", times(ratio), verdict(ok))
-	return nil
-}
-
-// get shares a path from one new peer and gets it on another; peak keeps the most that either held.
-func (b *bench) get(path string, peak *[2]testnet.Memory) (time.Duration, error) {
-	source, end, err := b.peer()
-	if err != nil {
-		return 0, err
-	}
-	defer end()
-	sink, end, err := b.peer()
-	if err != nil {
-		return 0, err
-	}
-	defer end()
-	r, err := b.command(source.Home, "share", path)
-	if err != nil {
-		return 0, err
-	}
-	ticket, out := filepath.Join(b.dir, "ticket"), filepath.Join(b.dir, "out")
-	if err := os.WriteFile(ticket, []byte(r.Stdout), 0o600); err != nil {
-		return 0, err
-	}
-	defer os.RemoveAll(out)
-	stop := watch(peak, source.PID(), sink.PID())
-	r, err = b.command(sink.Home, "get", "@"+ticket, "-o", out)
-	stop()
-	return r.Took, err
-}
-
-// watch keeps the most memory that two processes hold until it is stopped.
-func watch(peak *[2]testnet.Memory, pids ...int) (stop func()) {
-	if peak == nil {
-		return func() {}
-	}
-	end := make(chan struct{})
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		for tick := time.NewTicker(10 * time.Millisecond); ; {
-			for i, pid := range pids {
-				if m, err := testnet.ReadMemory(pid); err == nil {
-					peak[i] = testnet.Memory{Anon: max(peak[i].Anon, m.Anon), File: max(peak[i].File, m.File)}
-				}
-			}
-			select {
-			case <-tick.C:
-			case <-end:
-				tick.Stop()
-				return
-			}
-		}
-	})
-	return func() { close(end); wg.Wait() }
 }
 
 func times(r float64) string { return fmt.Sprintf("%.2f", r) }

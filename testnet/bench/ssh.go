@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"time"
 )
 
@@ -73,15 +76,7 @@ func findSSHD(ctx context.Context) (string, error) {
 	if _, err := os.Stat("/run/systemd/system"); err == nil || os.Geteuid() != 0 {
 		return "", errors.New("openssh-server is not installed")
 	}
-	fmt.Fprintln(os.Stderr, "installing openssh-server with apt-get")
-	for _, args := range [][]string{{"update", "-q"}, {"install", "-y", "-q", "--no-install-recommends", "openssh-server"}} {
-		cmd := exec.CommandContext(ctx, "apt-get", args...)
-		cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1") // 1: start nothing
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return "", fmt.Errorf("openssh-server is not installed, and can not be: %w: %.200s", err, out)
-		}
-	}
-	return path, nil
+	return path, install(ctx, "openssh-server")
 }
 
 func freePort() (int, error) {
@@ -98,8 +93,8 @@ func (s *sshd) stop() {
 	_ = s.cmd.Wait() // it was killed: that is its error
 }
 
-// fetch is the rate of `ssh host cat` into a file.
-func (s *sshd) fetch(ctx context.Context, path, out string) (float64, error) {
+// cat is the rate of `ssh host cat` into a file.
+func (s *sshd) cat(ctx context.Context, path, out string) (float64, error) {
 	f, err := os.Create(out)
 	if err != nil {
 		return 0, err
@@ -108,16 +103,39 @@ func (s *sshd) fetch(ctx context.Context, path, out string) (float64, error) {
 	defer f.Close()
 	cmd := exec.CommandContext(ctx, "ssh", append(s.args, "cat", path)...)
 	cmd.Stdout = f
+	return timed(cmd, out)
+}
+
+// rsync is the rate of `rsync -W` over ssh, without comparison of what is there: nothing is.
+func (s *sshd) rsync(ctx context.Context, program, path, out string) (float64, error) {
+	defer os.Remove(out)
+	last := len(s.args) - 1
+	shell := "ssh " + strings.Join(s.args[:last], " ")
+	return timed(exec.CommandContext(ctx, program, "-W", "-e", shell, s.args[last]+":"+path, out), out)
+}
+
+// timed is the rate of a command that makes the large file at out, up to the moment when it is on the medium.
+func timed(cmd *exec.Cmd, out string) (float64, error) {
+	var said strings.Builder
+	cmd.Stderr = &said
+	// rsync works as two processes: killed, one of them would go on.
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = 2 * time.Second
 	began := time.Now()
 	if err := cmd.Run(); err != nil {
-		return 0, fmt.Errorf("ssh cat: %w", err)
+		return 0, fmt.Errorf("%s: %w: %s", cmd.Args[0], err, said.String())
 	}
+	f, err := os.Open(out)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
 	if err := f.Sync(); err != nil {
 		return 0, err
 	}
 	took := time.Since(began)
 	if info, err := f.Stat(); err != nil || info.Size() != fileSize {
-		return 0, fmt.Errorf("ssh cat: not all came: %v", err)
+		return 0, fmt.Errorf("%s: not all came: %w", cmd.Args[0], errors.Join(err, io.ErrUnexpectedEOF))
 	}
 	return rate(took), nil
 }

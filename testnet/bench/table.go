@@ -21,7 +21,7 @@ func (t *table) row(work, bar, measured, limit, ratio string, met *bool) {
 
 // print writes the table as markdown that also reads well as text.
 func (t *table) print(w io.Writer) {
-	rows := append([][]string{{"work", "bar", "measured", "this machine at best", "ratio", "met"}}, t.rows...)
+	rows := append([][]string{{"work", "bar", "measured", "beside it, same run", "ratio", "met"}}, t.rows...)
 	width := make([]int, len(rows[0]))
 	for _, r := range rows {
 		for i, cell := range r {

@@ -67,7 +67,7 @@ func (in *intruder) ask() error {
 	if err := in.greedy(); err != nil {
 		return err
 	}
-	hosts := make([]host.Host, 4)
+	hosts := make([]host.Host, 16) // more than there are places for handshakes
 	for i := range hosts {
 		h, err := in.connect()
 		if err != nil {
