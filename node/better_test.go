@@ -158,7 +158,7 @@ func TestStale(t *testing.T) {
 // TestMovesToTCP: a download that began over QUIC goes on over TCP when that answers, and nothing is sent twice.
 func TestMovesToTCP(t *testing.T) {
 	t.Parallel()
-	const size = 48 << 20
+	const size = 40 << 20
 	a, _ := startAs(t, Config{Home: t.TempDir(), Listen: []string{"/ip4/127.0.0.1/udp/0/quic-v1"}})
 	b, _ := start(t, t.TempDir())
 	src := filepath.Join(t.TempDir(), "f")

@@ -182,6 +182,7 @@ func TestGetWasComplete(t *testing.T) {
 // TestJournalEnds: what ends for whoever asked is off the record; what finds no source stays on it, and is told from
 // what will never succeed.
 func TestJournalEnds(t *testing.T) {
+	t.Parallel()
 	a, stopA := start(t, t.TempDir())
 	home := t.TempDir()
 	b, stop := start(t, home)

@@ -128,7 +128,7 @@ func (n *Node) Remove(_ context.Context, ref string) (api.Entry, error) {
 		return e, explained(err)
 	}
 	for _, t := range e.Tickets {
-		n.server.Drop(t.ID, errGone)
+		n.server.Drop(t.ID, errRevoked) // who asks from now on is refused; a file that is gone is something else
 	}
 	return e, nil
 }

@@ -37,7 +37,6 @@ import (
 )
 
 var (
-	errGone     = exchange.ErrGone
 	errRevoked  = exchange.ErrRevoked
 	errHandover = api.Errorf(api.CodeHandover, "the peer of this home is changing").WithHint("the command goes on with the next one")
 )

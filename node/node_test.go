@@ -326,6 +326,7 @@ func TestFlippedByteIsNotServed(t *testing.T) {
 
 // TestSourceStops ends the only source for good in the middle.
 func TestSourceStops(t *testing.T) {
+	t.Parallel()
 	a, stop := start(t, t.TempDir())
 	b, _ := start(t, t.TempDir())
 	src := filepath.Join(t.TempDir(), "f")
