@@ -297,7 +297,14 @@ func TestRunOnce(t *testing.T) {
 	if err := s.Swarm(); !errors.Is(err, ErrClosed) {
 		t.Errorf("%v, want ErrClosed", err)
 	}
-	for range 2 { // the first was reset with a leaf owed, the second had nothing on its way
+	s = w.dial(t, ClientConfig{})
+	if err := s.Run(ctx, Handler{}); err != cause { // it has ended before
+		t.Errorf("%v, want the cause", err)
+	}
+	if err := s.Request(0, 1); !errors.Is(err, ErrClosed) || !errors.Is(err, cause) {
+		t.Errorf("%v, want ErrClosed", err)
+	}
+	for range 3 { // the first was reset with a leaf owed, the others had nothing on their way
 		<-w.ended
 	}
 }
