@@ -6,6 +6,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"cairn/swarm/exchange"
@@ -79,8 +80,8 @@ func (w way) String() string {
 	return "another kind of connection"
 }
 
-// why says what connection a session has and how it came to it.
-func (c *contact) why(sess *exchange.Session) string {
+// whyThis says what connection a session has and how it came to it.
+func (c *contact) whyThis(sess *exchange.Session) string {
 	a, err := ma.NewMultiaddr(sess.Addr())
 	if err != nil {
 		return noWay.String()
@@ -101,41 +102,115 @@ func (c *contact) why(sess *exchange.Session) string {
 	return fmt.Sprintf("%s: the fastest way that answered", w)
 }
 
-// candidates are the addresses under which the peer might be reached in a better way than w, the best first.
-func (c *contact) candidates(w way) []ma.Multiaddr {
-	n := c.s.n
-	p := c.ticket.Peer
-	all := slices.Concat(c.ticket.Addrs, n.finder.addrs(p), n.host.Peerstore().Addrs(p))
-	all = slices.DeleteFunc(ma.Unique(all), func(a ma.Multiaddr) bool {
+// mostProbes bounds what is tried at a time, and, of addresses that the peer itself or the local network told, in a minute.
+const mostProbes = 8
+
+// budget lets mostProbes pass at once, and then as many in a minute.
+type budget struct {
+	left float64
+	at   time.Time // when left was right; zero: at no time
+}
+
+// take tells whether one more passes.
+func (b *budget) take(now time.Time) bool {
+	if b.at.IsZero() {
+		b.left = mostProbes
+	}
+	b.left = min(b.left+now.Sub(b.at).Minutes()*mostProbes, mostProbes)
+	if b.at = now; b.left < 1 {
+		return false
+	}
+	b.left--
+	return true
+}
+
+// candidates are the addresses under which the peer might be reached in a better way than now, the best first. Only
+// TCP can be probed without a libp2p connection.
+//
+// Those in the ticket are what the user asked for. Others were told by somebody who may want to aim our probes at a
+// third party: what the peer says of itself must not be nearer than the peer is, as with introductions (see
+// swarm/exchange), what the local network says is never this machine (see finder), and of both there are few in a minute.
+func (c *contact) candidates(now ma.Multiaddr) (out []ma.Multiaddr) {
+	n, p, w := c.s.n, c.ticket.Peer, wayOf(now)
+	given, found, told := c.ticket.Addrs, n.finder.addrs(p), n.host.Peerstore().Addrs(p)
+	for _, a := range ma.Unique(slices.Concat(given, found, told)) {
 		g := wayOf(a)
-		return g >= w || g%2 != 0 || manet.IsIPUnspecified(a) // only TCP can be probed without a libp2p connection
-	})
-	slices.SortStableFunc(all, func(a, b ma.Multiaddr) int { return int(wayOf(a) - wayOf(b)) })
-	return all[:min(len(all), 8)]
+		switch {
+		case !plainTCP(a) || g >= w:
+		case manet.IsIPLoopback(a) && !isHere(now): // it is our own port that would answer
+		case ma.Contains(given, a):
+			out = append(out, a)
+		case ma.Contains(told, a) && !ma.Contains(found, a) && g/2 < w/2:
+		default:
+			c.s.mu.Lock()
+			if c.s.probes.take(n.now()) {
+				out = append(out, a)
+			}
+			c.s.mu.Unlock()
+		}
+	}
+	slices.SortStableFunc(out, func(a, b ma.Multiaddr) int { return int(wayOf(a) - wayOf(b)) })
+	return out[:min(len(out), mostProbes)]
+}
+
+// isHere tells whether an address is one of this machine.
+func isHere(a ma.Multiaddr) bool {
+	ip, err := manet.ToIP(a)
+	if err != nil || ip.IsLoopback() {
+		return err == nil
+	}
+	own, err := net.InterfaceAddrs()
+	return err == nil && slices.ContainsFunc(own, func(o net.Addr) bool { n, ok := o.(*net.IPNet); return ok && n.IP.Equal(ip) })
+}
+
+// plainTCP tells whether an address is an IP address of one host and a TCP port, and nothing else.
+func plainTCP(a ma.Multiaddr) bool { return plainAddr(a) && len(a) == 2 && a[1].Code() == ma.P_TCP }
+
+// plainAddr tells whether an address is an IP address of one host with a port of TCP or QUIC, and nothing else: no name to
+// look up, no relay.
+func plainAddr(a ma.Multiaddr) bool {
+	if len(a) < 2 || a[0].Code() != ma.P_IP4 && a[0].Code() != ma.P_IP6 {
+		return false
+	}
+	ip, err := manet.ToIP(a)
+	if err != nil || ip.IsUnspecified() || ip.IsMulticast() || ip.Equal(net.IPv4bcast) {
+		return false
+	}
+	return len(a) == 2 && a[1].Code() == ma.P_TCP || len(a) == 3 && a[1].Code() == ma.P_UDP && a[2].Code() == ma.P_QUIC_V1
 }
 
 // improve looks for a better way to a source and, when there is one, lets the session finish what is on its way and
 // closes the connection, so that the next dial takes that way. libp2p holds one direct connection to a peer at a time.
 func (c *contact) improve(ctx context.Context, src *source) bool {
-	a, err := ma.NewMultiaddr(src.Addr())
+	now, err := ma.NewMultiaddr(src.Addr())
 	if err != nil {
 		return false
 	}
-	now := wayOf(a)
-	for _, better := range c.candidates(now) {
-		if !answers(ctx, better) {
-			continue
-		}
-		n := c.s.n
-		n.log.Info("better connection found", "part", "swarm", "peer", src.Peer(), "address", better, "instead", src.Addr())
-		src.leave(ctx)
-		if ctx.Err() != nil {
-			return false
-		}
-		c.redialAt(better, now)
-		return true
+	better := firstToAnswer(ctx, c.candidates(now))
+	if better == nil {
+		return false
 	}
-	return false
+	c.s.n.log.Info("better connection found", "part", "swarm", "peer", src.Peer(), "address", better, "instead", src.Addr())
+	src.leave(ctx)
+	if ctx.Err() != nil {
+		return false
+	}
+	c.redialAt(better, wayOf(now))
+	return true
+}
+
+// firstToAnswer probes all at a time, and returns the first of the list at which something listens.
+func firstToAnswer(ctx context.Context, as []ma.Multiaddr) ma.Multiaddr {
+	yes := make([]bool, len(as))
+	var wg sync.WaitGroup
+	for i, a := range as {
+		wg.Go(func() { yes[i] = answers(ctx, a) })
+	}
+	wg.Wait()
+	if i := slices.Index(yes, true); i >= 0 {
+		return as[i]
+	}
+	return nil
 }
 
 // redialAt makes the next dial take one address alone: with others at hand libp2p would choose by its own order.
@@ -167,19 +242,12 @@ func answers(ctx context.Context, a ma.Multiaddr) bool {
 // staleConns closes connections whose own address this machine has no more, so that both ends find each other anew
 // at once instead of waiting for time-outs.
 func (n *Node) staleConns() {
-	as, err := net.InterfaceAddrs()
-	if err != nil || len(as) == 0 {
+	have, err := net.InterfaceAddrs()
+	if err != nil || len(have) == 0 {
 		return
 	}
-	have := map[string]bool{}
-	for _, a := range as {
-		if ipn, ok := a.(*net.IPNet); ok {
-			have[ipn.IP.String()] = true
-		}
-	}
 	for _, c := range n.host.Network().Conns() {
-		ip, err := manet.ToIP(c.LocalMultiaddr())
-		if err != nil || ip.IsUnspecified() || ip.IsLoopback() || have[ip.String()] {
+		if !stale(c.LocalMultiaddr(), have) {
 			continue
 		}
 		n.log.Info("address gone, closing connection", "part", "swarm", "peer", c.RemotePeer(), "address", c.LocalMultiaddr())
@@ -187,6 +255,19 @@ func (n *Node) staleConns() {
 			n.log.Debug("close connection", "part", "swarm", "err", err)
 		}
 	}
+}
+
+// stale tells whether a connection's own address is none of those that this machine has. Of a QUIC connection the
+// socket may have all of them; then it is not known.
+func stale(local ma.Multiaddr, have []net.Addr) bool {
+	ip, err := manet.ToIP(local)
+	if err != nil || ip.IsUnspecified() || ip.IsLoopback() {
+		return false
+	}
+	return !slices.ContainsFunc(have, func(a net.Addr) bool {
+		ipn, ok := a.(*net.IPNet)
+		return ok && ipn.IP.Equal(ip)
+	})
 }
 
 // closePeer closes the connections to a peer.

@@ -45,69 +45,134 @@ type contact struct {
 	s      *sources
 	ticket ticket.Ticket // names the peer
 	origin origin
+	cancel context.CancelFunc // ends hold
 
-	ever     bool         // a session with it was made
-	switches int          // to better connections
-	only     ma.Multiaddr // the address that the next dial takes; nil: any
-	moved    way          // from which the last switch was made; noWay: there was none
+	// Of the goroutine alone.
+	spare    []ticket.Ticket // of the same peer, for when it does not honour the present one
+	ever     bool            // a session with it was made
+	switches int             // to better connections
+	only     ma.Multiaddr    // the address that the next dial takes; nil: any
+	moved    way             // from which the last switch was made; noWay: there was none
+
+	// Guarded by sources.mu.
+	counted bool    // sources.held counts it
+	src     *source // the present session; nil: it is being dialled
+	over    bool    // hold has returned
+	why     error   // with what
 }
 
-// hold returns when the peer is given up or ctx ends.
-func (c *contact) hold(ctx context.Context) {
-	s, n := c.s, c.s.n
+// leave ends a contact from outside, and its session. sources.mu is held.
+func (c *contact) leave() {
+	c.cancel()
+	if c.src != nil {
+		c.src.Close()
+	}
+}
+
+// How soon a peer is dialled again.
+const (
+	firstRedial = 250 * time.Millisecond
+	lastRedial  = 2 * time.Second
+	shortVisit  = time.Second      // a session that ends so soon is trouble, even if it brought something
+	longVisit   = 10 * time.Second // a session that lasts is not, even if nothing was wanted of it
+)
+
+// hold returns when the peer is given up, and why, or when ctx ends. A peer that comes and goes without bringing
+// anything is dialled ever more slowly, and is as good as gone: it is waited for no longer than one that is.
+func (c *contact) hold(ctx context.Context) error {
+	n := c.s.n
 	log := n.log.With("part", "swarm", "peer", c.ticket.Peer)
 	lost := n.now()
-	for attempt := 0; ; attempt++ {
-		if attempt > 0 && !pause(ctx, min(250*time.Millisecond<<min(attempt-1, 3), 2*time.Second)) {
-			return
+	for tries := 0; ; tries++ {
+		if tries > 0 && !pause(ctx, min(firstRedial<<min(tries-1, 8), lastRedial)) {
+			return ctx.Err()
 		}
 		sess, err := c.dial(ctx)
-		if err != nil {
-			log.Debug("source not reached", "attempt", attempt, "err", err)
-			if ctx.Err() != nil || c.hopeless(err, n.now().Sub(lost)) {
-				return
+		useful := false
+		if err == nil {
+			began := n.now()
+			if useful, err = c.visit(ctx, sess); useful {
+				lost = n.now()
+				if lost.Sub(began) >= shortVisit {
+					tries = -1 // a new trouble; the first dial follows at once
+				}
 			}
-			continue
+			log.Info("source lost", "err", err)
+		} else {
+			log.Debug("source not reached", "tries", tries, "err", err)
 		}
-		src := newSource(sess, n.meter, c.ticket)
-		src.why, src.peers, src.download = c.why(sess), s.introduced, s.id
-		began := n.now()
-		c.ever = true
-		if c.origin == fromTicket && sess.NoSwarm() {
-			s.stayAlone()
-		}
-		s.mu.Lock()
-		delete(s.failed, c.ticket.Peer)
-		s.all = append(s.all, src)
-		s.mu.Unlock()
-		s.join(src)
-		select {
-		case s.joining <- src:
-		case <-ctx.Done():
-			return
-		}
-		s.dials(-1)
-		why := c.attend(ctx, src)
-		s.dials(+1)
-		if ctx.Err() != nil {
-			return
-		}
-		src.Close()
-		log.Info("source lost", "err", why)
-		if !transient(why) {
-			return
-		}
-		attempt, lost = -1, n.now() // a new trouble; the first dial follows at once
-		if lost.Sub(began) < time.Second {
-			attempt = 1 // it comes and goes: do not spin
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case refused(err) && c.next(err):
+			tries = -1
+		case !transient(err), !useful && c.hopeless(err, n.now().Sub(lost)):
+			return err
 		}
 	}
+}
+
+// visit lends a session to the fetch until it is over. It returns why it is, and whether it was of use: something
+// came, or a long time passed in which nothing was due.
+func (c *contact) visit(ctx context.Context, sess *exchange.Session) (useful bool, why error) {
+	s, n := c.s, c.s.n
+	src := newSource(sess, n.meter, c.ticket)
+	src.why, src.download = c.whyThis(sess), s.id
+	src.second = func(ctx context.Context) (*exchange.Session, error) {
+		if s.alone() {
+			return nil, exchange.ErrClosed
+		}
+		return exchange.Dial(ctx, n.host, c.ticket, exchange.ClientConfig{Meter: n.meter, News: true})
+	}
+	if c.origin == fromTicket {
+		src.peers = s.introduced
+	}
+	began, down := n.now(), n.meter.Peer(c.ticket.Peer).Down
+	c.ever = true
+	if c.origin == fromTicket && sess.NoSwarm() {
+		s.stayAlone()
+	}
+	if !s.connected(c, src) {
+		src.Close()
+		return false, exchange.ErrClosed
+	}
+	defer s.disconnected(c)
+	s.join(src)
+	select {
+	case s.joining <- src:
+	case <-ctx.Done():
+		return false, ctx.Err()
+	}
+	why = c.attend(ctx, src)
+	if ctx.Err() == nil {
+		src.Close()
+	}
+	came := n.meter.Peer(c.ticket.Peer).Down > down
+	return came || why == nil || n.now().Sub(began) >= longVisit && !src.owes(), why
+}
+
+// next takes another ticket of the same peer, which does not honour this one any more.
+func (c *contact) next(why error) bool {
+	if c.origin == fromTicket {
+		c.s.ended(c.ticket, why)
+	}
+	if len(c.spare) == 0 {
+		return false
+	}
+	c.ticket, c.spare = c.spare[0], c.spare[1:]
+	return true
 }
 
 // dial makes a session. An introduced peer has been told of us as well: the one with the lower id dials, so that
 // they do not meet half way, and the other one waits for it.
 func (c *contact) dial(ctx context.Context) (*exchange.Session, error) {
 	n := c.s.n
+	if a := c.only; a != nil {
+		c.only = nil
+		t := c.ticket
+		t.Addrs = []ma.Multiaddr{a}
+		return n.dialAt(ctx, t)
+	}
 	if c.origin == fromSource && n.host.ID() > c.ticket.Peer {
 		for range 15 {
 			if n.host.Network().Connectedness(c.ticket.Peer) == network.Connected {
@@ -118,11 +183,7 @@ func (c *contact) dial(ctx context.Context) (*exchange.Session, error) {
 			}
 		}
 	}
-	t := c.ticket
-	if c.only != nil {
-		t.Addrs, c.only = []ma.Multiaddr{c.only}, nil
-	}
-	sess, err := n.dial(ctx, t)
+	sess, err := n.dial(ctx, c.ticket)
 	if err != nil && c.origin == fromTicket {
 		c.s.mu.Lock()
 		c.s.failed[c.ticket.Peer] = err
@@ -134,13 +195,14 @@ func (c *contact) dial(ctx context.Context) (*exchange.Session, error) {
 // busyFor is how long a ticket's peer that was never had and is busy is asked again.
 const busyFor = 10 * time.Second
 
-// hopeless tells whether a failed dial is the last. A ticket's peer that was never there is tried once, because the
-// user may have mistyped or come too late, and as long as another one is there.
-func (c *contact) hopeless(err error, since time.Duration) bool {
-	if !transient(err) || since > c.patience() || c.origin != fromTicket && c.s.alone() {
+// hopeless tells whether a peer that has been of no use for some time, of late because of why, is dialled no more. A
+// ticket's peer that was never there is tried once, because the user may have mistyped or come too late, and as long
+// as another one is there.
+func (c *contact) hopeless(why error, since time.Duration) bool {
+	if since > c.patience() || c.origin != fromTicket && c.s.alone() {
 		return true
 	}
-	if errors.Is(err, exchange.ErrBusy) && since < busyFor {
+	if errors.Is(why, exchange.ErrBusy) && since < busyFor {
 		return false
 	}
 	if c.origin != fromTicket || c.ever {

@@ -16,6 +16,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/discovery/mdns"
 	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
 )
 
 // mdnsName is the service under which peers find each other on a local network.
@@ -80,9 +81,14 @@ func (c currentNetwork) InterfaceListenAddresses() ([]ma.Multiaddr, error) {
 	return transport.Interfaces(c.host)
 }
 
-// HandlePeerFound implements mdns.Notifee.
+// addrsLAN bounds the addresses of one of them.
+const addrsLAN = 16
+
+// HandlePeerFound implements mdns.Notifee. Anyone on the local network can claim anything of any peer: names to look up
+// and addresses of this machine are not believed.
 func (f *finder) HandlePeerFound(ai peer.AddrInfo) {
-	if ai.ID == f.host.ID() {
+	as := slices.DeleteFunc(slices.Clone(ai.Addrs), func(a ma.Multiaddr) bool { return !plainAddr(a) || manet.IsIPLoopback(a) })
+	if ai.ID == f.host.ID() || len(as) == 0 {
 		return
 	}
 	f.mu.Lock()
@@ -93,7 +99,7 @@ func (f *finder) HandlePeerFound(ai peer.AddrInfo) {
 			break
 		}
 	}
-	f.known[ai.ID] = ai.Addrs[:min(len(ai.Addrs), 16)]
+	f.known[ai.ID] = as[:min(len(as), addrsLAN)]
 	close(f.wake)
 	f.wake = make(chan struct{})
 }

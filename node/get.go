@@ -174,7 +174,7 @@ func (n *Node) keep(ctx context.Context, w *storage.Writer, g goal, res fetch.Re
 			if size < 0 {
 				size = int(f.Size)
 			}
-			if err := w.Reference(ctx, id, off, c, size); err != nil {
+			if err := w.Reference(ctx, id, off, c, size, res.Sums[i]); err != nil {
 				return err
 			}
 			off += int64(size)

@@ -364,6 +364,13 @@ func (l *library) sizeOf(root cid.Cid) int64 {
 	return -1
 }
 
+// lists tells whether an object has an entry that was not removed.
+func (l *library) lists(root cid.Cid) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.ContainsFunc(l.roots[root], func(id string) bool { return l.entries[id].Removed.IsZero() })
+}
+
 // same finds the entry that an import of the same object from the same place made before.
 func (l *library) same(e storage.Entry) (storage.Entry, bool) {
 	l.mu.Lock()

@@ -17,8 +17,20 @@ import (
 // start runs a peer on a home of its own and returns it with what stops it.
 func start(t *testing.T, home string) (*Node, func()) {
 	t.Helper()
-	n, err := New(t.Context(), Config{Home: home, Name: "test", Mode: ModeUp, Version: "test",
-		Listen: []string{"/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"}, Downloads: filepath.Join(home, "downloads")})
+	return startAs(t, Config{Home: home})
+}
+
+// startAs is start for a peer with something special about it.
+func startAs(t *testing.T, c Config) (*Node, func()) {
+	t.Helper()
+	c.Name, c.Version, c.Downloads = "test", "test", filepath.Join(c.Home, "downloads")
+	if c.Mode == "" {
+		c.Mode = ModeUp
+	}
+	if c.Listen == nil {
+		c.Listen = []string{"/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"}
+	}
+	n, err := New(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,7 +24,10 @@ type partShare struct {
 	stop func(complete bool)
 }
 
-func (p *partShare) ref() string { return "get:" + p.row.ID }
+// ofGet begins the ref of every session about a get; the rest is the id of its transfer.
+const ofGet = "get:"
+
+func (p *partShare) ref() string { return ofGet + p.row.ID }
 
 // begin is told what the get has. The inner nodes must be readable before anyone asks for them, so they are synced
 // first; until the object has an entry, the writer keeps them from GC.
@@ -42,7 +45,7 @@ func (p *partShare) begin(ctx context.Context, part *fetch.Partial) {
 		return
 	}
 	p.mu.Lock()
-	p.stop = p.n.swarms.begin(p.ref(), p.goal, part)
+	p.stop = p.n.swarms.begin(p.ref(), p.goal, part, p.src.voided)
 	p.mu.Unlock()
 	p.src.serve(p.withdraw)
 }
@@ -88,7 +91,7 @@ func (p *partShare) linger(ctx context.Context) {
 
 func (p *partShare) others() (n int) {
 	for _, s := range p.n.server.Sessions() {
-		if s.Ref == p.ref() {
+		if s.Ref == p.ref() && !s.News {
 			n++
 		}
 	}

@@ -224,9 +224,13 @@ func (l *library) uploaded(ticketID string, n int64) {
 	l.use(ticketID, func(u *usage) { u.uploaded += n })
 }
 
+// use changes what is known of a ticket's use; of what is no ticket of ours, or is none any more, nothing is kept.
 func (l *library) use(id string, f func(*usage)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if _, ok := l.tickets[id]; !ok {
+		return
+	}
 	f(l.usageOf(id))
 	l.poke()
 }

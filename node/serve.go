@@ -1,6 +1,7 @@
 package node
 
 import (
+	"strings"
 	"sync"
 
 	"cairn/swarm/exchange"
@@ -32,6 +33,9 @@ func (u *uploads) events() exchange.Events {
 }
 
 func (u *uploads) started(s exchange.SessionInfo) {
+	if s.News {
+		return
+	}
 	name := u.swarms.nameOf(s.Ref)
 	if name == "" {
 		name = u.lib.nameOf(s.Ref)
@@ -49,34 +53,38 @@ func (u *uploads) started(s exchange.SessionInfo) {
 	u.rows[s.ID] = &upload{row: row}
 }
 
-func (u *uploads) get(id uint64) *upload {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	return u.rows[id]
-}
-
-// progress is called for one session by one goroutine at a time, so up.sent needs no lock.
+// progress is also called while done is.
 func (u *uploads) progress(s exchange.SessionInfo) {
-	up := u.get(s.ID)
+	u.mu.Lock()
+	up, more := u.rows[s.ID], int64(0)
+	if up != nil && s.Sent > up.sent {
+		up.sent, more = s.Sent, s.Sent-up.sent
+	}
+	u.mu.Unlock()
 	if up == nil {
 		return
 	}
-	if n := s.Sent - up.sent; n > 0 {
-		u.lib.uploaded(s.Ref, n)
-		up.sent = s.Sent
+	if more > 0 {
+		u.lib.uploaded(s.Ref, more)
 	}
 	u.transfers.update(up.row, func(t *api.Transfer) {
-		t.Done = min(s.Sent, max(t.Total, 0))
-		t.Sources[0].Bytes = s.Sent
+		t.Sources[0].Bytes = max(t.Sources[0].Bytes, s.Sent)
+		t.Done = min(t.Sources[0].Bytes, max(t.Total, 0))
 	})
 }
 
 func (u *uploads) done(s exchange.SessionInfo) error {
 	u.progress(s)
+	if strings.HasPrefix(s.Ref, ofGet) { // its ticket is another peer's, who counts
+		return nil
+	}
 	return u.lib.downloaded(s.Ref, s.Download)
 }
 
 func (u *uploads) ended(s exchange.SessionInfo, err error) {
+	if s.News {
+		return
+	}
 	u.progress(s)
 	u.mu.Lock()
 	up := u.rows[s.ID]

@@ -4,11 +4,14 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"maps"
 	"sync"
 	"time"
 
+	"cairn/storage/block"
 	"cairn/swarm/exchange"
 	"cairn/swarm/fetch"
+	"cairn/swarm/ticket"
 	"cairn/web/api"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -32,24 +35,25 @@ type sources struct {
 	mu       sync.Mutex
 	contacts map[peer.ID]*contact
 	all      []*source
-	open     bool                  // more contacts may be added
-	held     int                   // contacts whose goroutine runs, and the set-up
-	leaves   int                   // of the object; 0 until its tree is known
-	noSwarm  bool                  // the user, or a ticket, wants no other downloaders
-	serving  bool                  // others can get from us what we have
-	withdraw func()                // ends that; nil unless serving
-	failed   map[peer.ID]error     // why a ticket's peer could not be dialled
-	tried    map[peer.ID]time.Time // peers of the local network that were asked
-	dialling int                   // contacts that are being dialled, or will be again
-	stuck    *time.Timer           // runs while the fetch waits; see waiting
-	moved    time.Time             // when the fetch last got anything, or a downloader did
-	have     int64                 // what that is judged by
+	open     bool                   // more contacts may be added
+	held     int                    // contacts that may bring a source, and the set-up
+	leaves   int                    // of the object; 0 until its tree is known
+	noSwarm  bool                   // the user, or a ticket, wants no other downloaders
+	serving  bool                   // others can get from us what we have
+	withdraw func()                 // ends that; nil unless serving
+	failed   map[peer.ID]error      // why a ticket's peer could not be dialled
+	liars    map[peer.ID]bool       // no ticket names them, and they are not wanted again
+	void     map[ticket.KeyID]error // what a ticket's peer said when it ended the ticket
+	probes   budget                 // of connection attempts that somebody else may have aimed
+	stuck    *time.Timer            // runs while the fetch waits; see waiting
+	moved    time.Time              // when the fetch last got anything, or a downloader did
+	have     int64                  // what that is judged by
 }
 
 // sources begins to dial. For a goal without tickets the peer's own store is the one source.
 func (n *Node) sources(ctx context.Context, g goal, r api.GetRequest) (*sources, error) {
 	s := &sources{n: n, noSwarm: r.NoSwarm, wait: defaultWait, contacts: map[peer.ID]*contact{}, failed: map[peer.ID]error{},
-		tried: map[peer.ID]time.Time{}, moved: n.now()}
+		liars: map[peer.ID]bool{}, void: map[ticket.KeyID]error{}, moved: n.now()}
 	rand.Read(s.id[:])
 	if r.WaitSeconds > 0 {
 		s.wait = time.Duration(r.WaitSeconds) * time.Second
@@ -67,8 +71,8 @@ func (n *Node) sources(ctx context.Context, g goal, r api.GetRequest) (*sources,
 	hope, giveUp := context.WithCancel(s.ctx)
 	s.joining, s.giveUpHope = make(chan fetch.Source), giveUp
 	s.open, s.held = true, 1 // until all are there
-	for _, t := range g.tickets {
-		s.add(&contact{ticket: t, origin: fromTicket})
+	for _, c := range s.named(g.tickets) {
+		s.add(c)
 	}
 	if !r.NoSwarm && n.cfg.MDNS {
 		s.wg.Go(func() { s.lookAround(hope, g) })
@@ -80,6 +84,23 @@ func (n *Node) sources(ctx context.Context, g goal, r api.GetRequest) (*sources,
 	return s, nil
 }
 
+// named makes a contact for every peer that tickets name.
+func (s *sources) named(ts []ticket.Ticket) (out []*contact) {
+	of := map[peer.ID]*contact{}
+	for _, t := range ts {
+		switch c := of[t.Peer]; {
+		case t.Peer == s.n.host.ID():
+			s.failed[t.Peer] = &exchange.UnreachableError{Peer: t.Peer, Err: errors.New("it is this peer itself")}
+		case c != nil:
+			c.spare = append(c.spare, t)
+		default:
+			of[t.Peer] = &contact{ticket: t, origin: fromTicket}
+			out = append(out, of[t.Peer])
+		}
+	}
+	return out
+}
+
 // release lets go of what keeps more sources possible. mu is held.
 func (s *sources) release() {
 	if s.held--; s.held == 0 {
@@ -89,7 +110,8 @@ func (s *sources) release() {
 	}
 }
 
-// add holds one more peer, unless it is held already or nothing more is wanted.
+// add holds one more peer, unless it is held already or nothing more is wanted. A peer of the local network is nothing
+// to wait for until it has proved that it knows the ticket: anyone there can claim to be any number of peers.
 func (s *sources) add(c *contact) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -97,30 +119,114 @@ func (s *sources) add(c *contact) bool {
 	if !s.open || s.contacts[p] != nil || p == s.n.host.ID() || s.ctx.Err() != nil {
 		return false
 	}
-	if c.origin != fromTicket && (s.noSwarm || len(s.contacts) >= maxContacts) {
+	if c.origin != fromTicket && (s.noSwarm || len(s.contacts) >= maxContacts || s.liars[p] || s.void[keyID(c.ticket)] != nil) {
 		return false
 	}
 	c.s, c.moved = s, noWay
+	ctx, cancel := context.WithCancel(s.ctx)
+	c.cancel = cancel
 	s.contacts[p] = c
-	s.dialling++
-	s.held++
+	if c.origin != fromNetwork {
+		c.counted = true
+		s.held++
+	}
 	s.wg.Go(func() {
-		defer s.forget(c)
-		c.hold(s.ctx)
+		defer cancel()
+		s.forget(c, c.hold(ctx))
 	})
 	return true
 }
 
-// forget ends a contact. Another downloader may be introduced again; a ticket's peer is tried no more. With the last
-// contact all hope of another ends.
-func (s *sources) forget(c *contact) {
+// forget ends a contact because of why. Another downloader may be introduced again; a ticket's peer is tried no more.
+// With the last contact all hope of another ends.
+func (s *sources) forget(c *contact, why error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.dialling--
+	c.over, c.why = true, why
 	if c.origin != fromTicket {
 		delete(s.contacts, c.ticket.Peer)
+		s.liars[c.ticket.Peer] = lied(why)
+	} else {
+		s.settle()
 	}
-	s.release()
+	if c.counted {
+		s.release()
+	}
+}
+
+// connected notes a contact's session; false says that nobody wants it any more.
+func (s *sources) connected(c *contact, src *source) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !c.counted {
+		if !s.open {
+			return false
+		}
+		c.counted = true
+		s.held++
+	}
+	delete(s.failed, c.ticket.Peer)
+	c.src = src
+	s.all = append(s.all, src)
+	return true
+}
+
+func (s *sources) disconnected(c *contact) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c.src = nil
+}
+
+// ended hears from a ticket's own peer that the ticket is good no more. What others with that ticket have would
+// still come, and go on to be served; but the ticket is its issuer's to end. So downloaders met with it are left, and
+// nobody is served under it.
+func (s *sources) ended(t ticket.Ticket, why error) {
+	id := keyID(t)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.void[id] = why
+	for _, c := range s.contacts {
+		if c.origin != fromTicket && keyID(c.ticket) == id {
+			c.leave()
+		}
+	}
+}
+
+// settle ends the search when all tickets were ended by their peers. mu is held.
+func (s *sources) settle() {
+	if s.verdict() == nil {
+		return
+	}
+	s.cancel()
+	for _, c := range s.contacts {
+		c.leave()
+	}
+}
+
+// verdict is why all of the tickets are good no more; nil as long as one may be. mu is held.
+func (s *sources) verdict() (why error) {
+	for _, c := range s.contacts {
+		switch {
+		case c.origin != fromTicket:
+		case !c.over || !refused(c.why):
+			return nil
+		default:
+			why = c.why
+		}
+	}
+	return why
+}
+
+// voided tells why a ticket is good no more, as far as we were told.
+func (s *sources) voided(id ticket.KeyID) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.void[id]
+}
+
+func keyID(t ticket.Ticket) ticket.KeyID {
+	k := t.Key()
+	return k.ID()
 }
 
 // known hears that the object's tree is there.
@@ -168,13 +274,11 @@ func (s *sources) serve(withdraw func()) {
 // join takes part in the swarm of a source's downloaders. Both serve and the contact call it, in either order.
 func (s *sources) join(src *source) {
 	s.mu.Lock()
-	yes := s.serving && !src.joined
+	yes := s.serving && !src.joined && src.peers != nil // a downloader could name addresses that it made up
 	src.joined = src.joined || yes
 	s.mu.Unlock()
 	if yes {
-		if err := src.Session.Swarm(); err != nil {
-			s.n.log.Debug("swarm not joined", "part", "swarm", "peer", src.Peer(), "err", err)
-		}
+		close(src.meet)
 	}
 }
 
@@ -187,8 +291,13 @@ func (s *sources) introduced(by *source, who []exchange.Introduction) {
 	}
 }
 
-// lookEvery is how often the peers of the local network are asked whether they have what is wanted.
-const lookEvery = 10 * time.Second
+// How often the peers of the local network are asked whether they have what is wanted: eight of them at a time, and
+// each one once in a while.
+const (
+	lookEvery = 10 * time.Second
+	askAgain  = time.Minute
+	askAtOnce = 8
+)
 
 // lookAround asks peers that mDNS found. Who does not know the ticket refuses, and learns nothing of it.
 func (s *sources) lookAround(ctx context.Context, g goal) {
@@ -200,34 +309,33 @@ func (s *sources) lookAround(ctx context.Context, g goal) {
 		ready = s.serving
 		s.mu.Unlock()
 	}
+	asked := map[peer.ID]time.Time{}
 	for {
-		asked := 0
-		for p, as := range s.n.finder.everybody() {
-			s.mu.Lock()
-			again := s.n.now().Sub(s.tried[p]) > time.Minute
-			s.mu.Unlock()
-			if !again || asked >= 8 {
-				continue
-			}
-			t := g.tickets[0]
-			t.Peer, t.Addrs = p, as
-			if s.add(&contact{ticket: t, origin: fromNetwork}) {
-				asked++
-				s.mu.Lock()
-				s.tried[p] = s.n.now()
-				s.mu.Unlock()
-			}
-		}
+		s.askAround(g.tickets[0], asked)
 		if !pause(ctx, lookEvery) {
 			return
 		}
 	}
 }
 
-func (s *sources) dials(n int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.dialling += n
+// askAround dials some peers of the local network that were not asked lately.
+func (s *sources) askAround(t ticket.Ticket, asked map[peer.ID]time.Time) {
+	now := s.n.now()
+	maps.DeleteFunc(asked, func(_ peer.ID, at time.Time) bool { return now.Sub(at) >= askAgain })
+	left := askAtOnce
+	for p, as := range s.n.finder.everybody() {
+		if left == 0 {
+			return
+		}
+		if _, yes := asked[p]; yes {
+			continue
+		}
+		t.Peer, t.Addrs = p, as
+		if s.add(&contact{ticket: t, origin: fromNetwork}) {
+			asked[p] = now
+			left--
+		}
+	}
 }
 
 // How long a get waits before it gives up when everybody who can be had is connected: while there are sources
@@ -243,6 +351,9 @@ const (
 func (s *sources) waiting(yes bool, have int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.joining == nil {
+		return // the peer's own store does not come and go
+	}
 	if have != s.have {
 		s.have, s.moved = have, s.n.now()
 	}
@@ -261,22 +372,30 @@ func (s *sources) giveUp() {
 	if s.stuck == nil {
 		return
 	}
-	hopeless := s.dialling == 0
-	for _, x := range s.all {
-		select {
-		case <-x.over: // about to be dialled again, or given up by its own goroutine
-			hopeless = hopeless && !transient(x.err)
-		default:
-			if x.Partial() {
-				hopeless = hopeless && s.n.now().Sub(s.moved) > stuckForSwarm
-			}
-		}
-	}
-	if hopeless {
+	if s.hopeless() {
 		s.cancel()
 	} else {
 		s.stuck.Reset(stuckFor)
 	}
+}
+
+// hopeless tells whether neither those who are connected nor those who are dialled will bring anything. What became of
+// sessions that are over is of no importance. mu is held.
+func (s *sources) hopeless() bool {
+	for _, c := range s.contacts {
+		switch {
+		case c.over:
+		case c.src == nil:
+			if c.origin != fromNetwork {
+				return false
+			}
+		case c.src.isOver(): // its goroutine decides in a moment what comes next
+			return false
+		case c.src.Partial() && s.n.now().Sub(s.moved) <= stuckForSwarm:
+			return false
+		}
+	}
+	return true
 }
 
 // transient errors are worth another try; a lie, a refusal or a full disk is not.
@@ -288,6 +407,21 @@ func transient(err error) bool {
 		}
 	}
 	return err == nil
+}
+
+// refused tells whether a peer said that a ticket is good no more, or never was.
+func refused(err error) bool {
+	for _, e := range []error{exchange.ErrRefused, exchange.ErrRevoked, exchange.ErrExpired, exchange.ErrUsedUp} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// lied tells whether a peer did what none does by accident.
+func lied(err error) bool {
+	return errors.Is(err, block.ErrCorrupt) || errors.Is(err, fetch.ErrMisbehaved) || errors.Is(err, exchange.ErrProtocol)
 }
 
 func pause(ctx context.Context, d time.Duration) bool {
@@ -312,7 +446,8 @@ func (s *sources) close() {
 	}
 }
 
-// blame replaces "no source" by why the sources could not be dialled, when that is the reason.
+// blame gives "no source" its reason: what the sources said of the tickets, why none could be dialled, or what became of
+// each, the last time that it was connected.
 func (s *sources) blame(err error) error {
 	var ns *fetch.NoSourceError
 	if !errors.As(err, &ns) {
@@ -320,13 +455,26 @@ func (s *sources) blame(err error) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(ns.Sources) > 0 {
+	if why := s.verdict(); why != nil {
+		return why
+	}
+	if len(ns.Sources) == 0 {
+		for _, e := range s.failed {
+			return e // with one ticket the reason; with several any of them: they are all of one kind, unreachable or refused
+		}
 		return err
 	}
-	for _, e := range s.failed {
-		return e // with one ticket the reason; with several any of them: they are all of one kind, unreachable or refused
+	last := map[peer.ID]int{}
+	short := &fetch.NoSourceError{Missing: ns.Missing}
+	for _, x := range ns.Sources {
+		if i, ok := last[x.Peer]; ok {
+			short.Sources[i] = x
+			continue
+		}
+		last[x.Peer] = len(short.Sources)
+		short.Sources = append(short.Sources, x)
 	}
-	return err
+	return short
 }
 
 // view is the sources as the API shows them: those that fetch knows, and those that could not be dialled.

@@ -39,23 +39,27 @@ type serving struct {
 	expires time.Time // of the ticket; zero: never
 	until   time.Time // when it ends after the get has; zero: the get is under way
 	part    *fetch.Partial
+	void    func(ticket.KeyID) error // why the ticket is good no more, as far as the get was told
 }
 
 func newSwarms(l *library, t *trees, st *storage.Store, now func() time.Time) *swarms {
 	return &swarms{lib: l, trees: t, store: st, now: now, keys: map[ticket.KeyID]*serving{}}
 }
 
-// begin serves what a get has. The returned end stops at once or, when the get was completed, after servedFor.
-// part is closed then.
-func (s *swarms) begin(ref string, g goal, part *fetch.Partial) (end func(complete bool)) {
+// begin serves what a get has. The returned end stops at once or, when the get was completed, after servedFor. part is
+// closed when nothing is served of it any more. A later get with the same ticket takes the place of an earlier one.
+func (s *swarms) begin(ref string, g goal, part *fetch.Partial, void func(ticket.KeyID) error) (end func(complete bool)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	mine := map[ticket.KeyID]*serving{}
 	for _, t := range g.tickets {
 		k := t.Key()
-		v := &serving{ref: ref, name: g.name, key: k, root: g.root, size: part.Tree().Size(), expires: t.Expires, part: part}
-		mine[k.ID()] = v
-		s.keys[k.ID()] = v
+		v := &serving{ref: ref, name: g.name, key: k, root: g.root, size: part.Tree().Size(), expires: t.Expires, part: part, void: void}
+		old := s.keys[k.ID()]
+		mine[k.ID()], s.keys[k.ID()] = v, v
+		if old != nil && !old.until.IsZero() {
+			s.closeUnused(old.part)
+		}
 	}
 	return func(complete bool) {
 		s.mu.Lock()
@@ -66,10 +70,18 @@ func (s *swarms) begin(ref string, g goal, part *fetch.Partial) (end func(comple
 				delete(s.keys, id)
 			}
 		}
-		if !complete {
-			part.Close()
+		s.closeUnused(part)
+	}
+}
+
+// closeUnused closes a part that nothing is served of. mu is held.
+func (s *swarms) closeUnused(part *fetch.Partial) {
+	for _, v := range s.keys {
+		if v.part == part {
+			return
 		}
 	}
+	part.Close()
 }
 
 // sweep ends what was served long enough.
@@ -80,7 +92,7 @@ func (s *swarms) sweep() {
 	for id, v := range s.keys {
 		if !v.until.IsZero() && now.After(v.until) {
 			delete(s.keys, id)
-			v.part.Close() // more than once is harmless
+			s.closeUnused(v.part)
 		}
 	}
 }
@@ -107,19 +119,24 @@ func (s *swarms) nameOf(ref string) string {
 	return ""
 }
 
-// Lookup implements exchange.Rights.
+// Lookup implements exchange.Rights. What was fetched and then removed from the library is served no more.
 func (s *swarms) Lookup(id ticket.KeyID) (exchange.Grant, bool) {
 	if g, ok := s.lib.Lookup(id); ok {
 		return g, true
 	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	v := s.keys[id]
-	if v == nil || !v.until.IsZero() && s.now().After(v.until) {
+	v, now := s.keys[id], s.now()
+	if v == nil {
+		s.mu.Unlock()
 		return exchange.Grant{}, false
 	}
-	g := exchange.Grant{Key: v.key, Root: v.root, Size: v.size, Ref: v.ref}
-	if !v.expires.IsZero() && !s.now().Before(v.expires) {
+	over, late := !v.until.IsZero(), now.After(v.until)
+	s.mu.Unlock()
+	if over && (late || !s.lib.lists(v.root)) {
+		return exchange.Grant{}, false
+	}
+	g := exchange.Grant{Key: v.key, Root: v.root, Size: v.size, Ref: v.ref, State: v.void(id)}
+	if !v.expires.IsZero() && !now.Before(v.expires) {
 		g.State = exchange.ErrExpired
 	}
 	return g, true

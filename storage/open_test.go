@@ -157,6 +157,46 @@ func TestSpace(t *testing.T) {
 	}
 }
 
+// A reference is small, but many are not: the disk is looked at now and then, and every time after it was too full.
+func TestSpaceForReferences(t *testing.T) {
+	f := newFixture(t)
+	free, looks := int64(1<<40), 0
+	f.close()
+	f.cfg.Free = func(string) (int64, int64, error) { looks++; return free, 1 << 40, nil }
+	f.open()
+	path := f.write("a", blocktest.Data(1, 1000))
+	info, err := os.Stat(path)
+	f.must(err)
+	w := f.NewWriter(t.Context(), WriterOptions{})
+	defer w.Close()
+	looks = 0
+	id, err := w.File(path, info)
+	f.must(err)
+	n := 0
+	add := func() error {
+		n++
+		return w.Reference(t.Context(), id, int64(n), blocktest.Make(uint64(n), 10).CID, 10)
+	}
+	for range 10*unasked - 2 {
+		f.must(add())
+	}
+	if looks != 10 {
+		t.Errorf("looked %d times", looks)
+	}
+	free = 1 << 20
+	for err, n = nil, 0; err == nil && n <= unasked; {
+		err = add()
+	}
+	for range 3 {
+		if err = add(); !errors.Is(err, block.ErrNoSpace) {
+			t.Fatal(err)
+		}
+	}
+	free = 1 << 40
+	f.must(add())
+	f.must(w.Commit(t.Context()))
+}
+
 func TestReserve(t *testing.T) {
 	for _, c := range []struct{ ask, total, want int64 }{
 		{0, 1 << 50, 1 << 30}, {0, 10 << 30, (10 << 30) / 20}, {0, 100 << 20, 64 << 20}, {1, 1 << 40, 64 << 20}, {5 << 30, 1 << 40, 5 << 30},

@@ -5,6 +5,7 @@ package storage
 import (
 	"bytes"
 	"errors"
+	"hash/crc32"
 	"os"
 	"syscall"
 	"testing"
@@ -206,9 +207,19 @@ func TestGetToSend(t *testing.T) {
 	f.must(w.Leaf(t.Context(), id, 0, c, data))
 	wrong := block.Sum(cid.Raw, blocktest.Data(2, 100))
 	f.must(w.Reference(t.Context(), id, 0, wrong, 100)) // without the bytes at hand there is no checksum
+	known := block.Block{CID: block.Sum(cid.Raw, data[:200]), Data: data[:200]}
+	f.must(w.Reference(t.Context(), id, 0, known.CID, 200, crc32.Checksum(known.Data, castagnoli)))
+	mistaken := block.Block{CID: block.Sum(cid.Raw, data[:300]), Data: data[:300]}
+	f.must(w.Reference(t.Context(), id, 0, mistaken.CID, 300, 7))
 	f.must(w.Commit(t.Context()))
 	f.must(f.Put(t.Context(), owned))
-	for _, want := range []block.Block{{CID: c, Data: data}, owned} {
+	if got, err := f.Get(t.Context(), mistaken.CID, nil); err != nil || !bytes.Equal(got, mistaken.Data) {
+		t.Fatal(got, err)
+	}
+	if got, err := f.GetToSend(t.Context(), mistaken.CID, nil); got != nil || !errors.Is(err, ErrChangedFile) {
+		t.Fatal("the checksum was not looked at", got, err)
+	}
+	for _, want := range []block.Block{{CID: c, Data: data}, known, owned} {
 		got, err := f.GetToSend(t.Context(), want.CID, nil)
 		f.must(err)
 		if !bytes.Equal(got, want.Data) {

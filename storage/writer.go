@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/ipfs/go-cid"
@@ -28,6 +29,8 @@ type Writer struct {
 	s    *Store
 	copy bool
 	used usedSet
+
+	small atomic.Uint32 // references and files taken since the last look at free space
 }
 
 // NewWriter starts a writer. It holds no resources but memory: 16 bytes or so per block touched.
@@ -71,7 +74,7 @@ func (w *Writer) File(path string, info fs.FileInfo) (uint64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("record file: %w", err)
 	}
-	if err := s.admitSmall(); err != nil {
+	if err := w.admitSmall(); err != nil {
 		return 0, fmt.Errorf("record file: %w", err)
 	}
 	s.newFiles.set(pk, newFile{id, rec})
@@ -157,15 +160,16 @@ func (w *Writer) Leaf(ctx context.Context, id uint64, off int64, c cid.Cid, data
 		return fmt.Errorf("store leaf: %w", block.ErrTooLarge)
 	}
 	w.s.guard.use(&w.used, d)
-	if err := w.s.admitSmall(); err != nil {
+	if err := w.admitSmall(); err != nil {
 		return fmt.Errorf("store leaf: %w", err)
 	}
 	r := ref{file: id, offset: off, length: len(data), summed: true, sum: crc32.Checksum(data, castagnoli)}
 	return w.s.writes.send(ctx, request{ops: []op{{key: refKey(d, id), val: r.encode()}}})
 }
 
-// Reference records that the bytes of c are at offset off of file id, without having them at hand.
-func (w *Writer) Reference(ctx context.Context, id uint64, off int64, c cid.Cid, size int) error {
+// Reference records that the bytes of c are at offset off of file id, without having them at hand. sum is their CRC-32C, if
+// the caller knows it; see GetToSend.
+func (w *Writer) Reference(ctx context.Context, id uint64, off int64, c cid.Cid, size int, sum ...uint32) error {
 	if id == 0 {
 		return errors.New("store reference: no file")
 	}
@@ -177,10 +181,13 @@ func (w *Writer) Reference(ctx context.Context, id uint64, off int64, c cid.Cid,
 		return fmt.Errorf("store reference: %w", block.ErrTooLarge)
 	}
 	w.s.guard.use(&w.used, d)
-	if err := w.s.admitSmall(); err != nil {
+	if err := w.admitSmall(); err != nil {
 		return fmt.Errorf("store reference: %w", err)
 	}
 	r := ref{file: id, offset: off, length: size}
+	if len(sum) > 0 {
+		r.summed, r.sum = true, sum[0]
+	}
 	return w.s.writes.send(ctx, request{ops: []op{{key: refKey(d, id), val: r.encode()}}})
 }
 
@@ -399,6 +406,25 @@ func plainSize(val []byte) int64 {
 		n = p.length
 	}
 	return int64(max(0, n-sealOverhead))
+}
+
+// unasked is how many references and files in a row, of a few hundred bytes each, are taken on one look at the disk's free
+// space: the look costs as much as writing one of them.
+const unasked = 32
+
+// admitSmall is Store.admitSmall for what comes in thousands. After a refusal it looks again each time.
+func (w *Writer) admitSmall() error {
+	if err := w.s.broken.Err(); err != nil {
+		return err
+	}
+	if w.small.Add(1)%unasked != 1 {
+		return nil
+	}
+	err := w.s.admitSmall()
+	if err != nil {
+		w.small.Store(0)
+	}
+	return err
 }
 
 func (s *Store) admitSmall() error {

@@ -27,6 +27,8 @@ type world struct {
 	getTakes   time.Duration
 	farewell   error // of requests that a peer drops when it ends
 	limits     api.Limits
+	transfers  []api.Transfer // of a download half of the pieces are there
+	cancelled  []string       // ids
 }
 
 func (w *world) doors() doors {
@@ -204,4 +206,25 @@ func (r *fakeRemote) SetLimits(_ context.Context, l api.Limits) (api.Limits, err
 	defer r.w.mu.Unlock()
 	r.w.limits = l
 	return l, nil
+}
+
+func (r *fakeRemote) Transfers(context.Context) ([]api.Transfer, error) { return r.w.transfers, nil }
+
+func (r *fakeRemote) Pieces(_ context.Context, id string) (api.Pieces, error) {
+	for _, x := range r.w.transfers {
+		if x.ID == id && x.Direction == "upload" {
+			return api.Pieces{}, nil
+		}
+	}
+	return api.Pieces{Leaves: 4, PerCell: 1, Done: []byte{100, 100, 0, 0}}, nil
+}
+
+func (r *fakeRemote) Cancel(_ context.Context, id string) (api.Transfer, error) {
+	for _, x := range r.w.transfers {
+		if x.ID == id && x.Ended == nil {
+			r.w.cancelled = append(r.w.cancelled, id)
+			return x, nil
+		}
+	}
+	return api.Transfer{}, api.Errorf(api.CodeConflict, "transfer %s has already ended", id)
 }

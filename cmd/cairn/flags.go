@@ -8,7 +8,10 @@ import (
 )
 
 // lifetime is a flag that takes a length of time: 90s, 30m, 24h, 7d, 2w, 1d12h.
-type lifetime struct{ d time.Duration }
+type lifetime struct {
+	d    time.Duration
+	most time.Duration // in whole days; 0: maxLifetime
+}
 
 const maxLifetime = 10 * 365 * 24 * time.Hour // the API's bound
 
@@ -22,15 +25,19 @@ func (l *lifetime) String() string {
 }
 
 func (l *lifetime) Set(text string) error {
-	const hint = "write a number with s, m, h, d or w, such as 24h or 7d; at most 10 years"
+	most, atMost := maxLifetime, "10 years"
+	if l.most > 0 {
+		most, atMost = l.most, strconv.Itoa(int(l.most/(24*time.Hour)))+"d"
+	}
+	hint := "write a number with s, m, h, d or w, such as 24h or 7d; at most " + atMost
 	d, ok := parseSpan(text)
 	switch {
 	case !ok:
-		return usagef("not a length of time").WithHint(hint)
+		return usagef("not a length of time").WithHint("%s", hint)
 	case d < time.Second:
-		return usagef("too short: at least one second").WithHint(hint)
-	case d > maxLifetime:
-		return usagef("too long").WithHint(hint)
+		return usagef("too short: at least one second").WithHint("%s", hint)
+	case d > most:
+		return usagef("too long").WithHint("%s", hint)
 	}
 	l.d = d
 	return nil

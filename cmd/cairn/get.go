@@ -21,7 +21,7 @@ type getOptions struct {
 }
 
 func newGet(e *env) *cobra.Command {
-	var o getOptions
+	o := getOptions{wait: lifetime{most: maxWait}}
 	cmd := &cobra.Command{
 		Use:   "get TICKET...",
 		Short: "Fetch what a ticket names",
@@ -69,9 +69,6 @@ type getEvent struct {
 }
 
 func runGet(ctx context.Context, e *env, o getOptions) error {
-	if o.wait.d > maxWait {
-		return usagef("--wait %s: too long", o.wait.String()).WithHint("write at most 7d")
-	}
 	req := api.GetRequest{Force: o.force, NoSwarm: o.noSwarm, WaitSeconds: int64(o.wait.d / time.Second)}
 	if err := e.whatToGet(o.args, &req); err != nil {
 		return err

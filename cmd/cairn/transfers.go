@@ -29,6 +29,8 @@ With --json each line is one transfer.`,
   cairn transfers 4f2a --cancel`,
 		GroupID: groupPeer,
 		Args:    wantArgs(0, 1),
+
+		ValidArgsFunction: completeTransfers(e),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				if cancel {
@@ -85,7 +87,7 @@ func findTransfer(all []api.Transfer, id string) (api.Transfer, error) {
 		if x.ID == id {
 			return x, nil
 		}
-		if strings.HasPrefix(x.ID, id) {
+		if id != "" && strings.HasPrefix(x.ID, id) {
 			found = append(found, x)
 		}
 	}

@@ -30,7 +30,10 @@ type ClientConfig struct {
 	// Done is the time that the source may take to record a complete download, 60 s.
 	Done  time.Duration
 	Write time.Duration // for one request to leave, 15 s
-	Pool  *Pool         // share one between sessions
+	// News: nothing will be asked for. Such a session beside one that carries leaves hears at once what would stand
+	// behind them there: what the source has, and who else there is.
+	News  bool
+	Pool  *Pool // share one between sessions
 	Meter *Meter
 	Shape Shaper // nil: nothing is limited
 	Log   *slog.Logger
@@ -141,7 +144,7 @@ func (s *Session) prove(t ticket.Ticket) error {
 	var nonce [32]byte
 	rand.Read(nonce[:])
 	var challenge pb.Challenge
-	err := s.write(appendMessage(nil, kindHello, &pb.Hello{Version: version, KeyId: id[:], ClientNonce: nonce[:]}))
+	err := s.write(appendMessage(nil, kindHello, &pb.Hello{Version: version, KeyId: id[:], ClientNonce: nonce[:], News: s.cfg.News}))
 	if err == nil {
 		err = s.expectOrRefused(kindChallenge, &challenge)
 	}

@@ -61,7 +61,7 @@ type Timeouts struct {
 	Message   time.Duration // from the first to the last byte of a message, 10 s
 	Write     time.Duration // for 64 KiB, or 2 MiB on a line that has shown to be fast, to leave, 30 s
 	Progress  time.Duration // between two calls of Events.Progress, 250 ms
-	Introduce time.Duration // between two introductions of a session, 1 s
+	Introduce time.Duration // between two introductions of a session, 200 ms
 }
 
 func or[T int | int64 | time.Duration](v *T, def T) {
@@ -90,6 +90,6 @@ func (t Timeouts) withDefaults() Timeouts {
 	or(&t.Message, 10*time.Second)
 	or(&t.Write, 30*time.Second)
 	or(&t.Progress, 250*time.Millisecond)
-	or(&t.Introduce, time.Second)
+	or(&t.Introduce, 200*time.Millisecond)
 	return t
 }

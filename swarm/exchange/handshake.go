@@ -55,6 +55,7 @@ func (s *Server) handshake(st network.Stream, x *shake) (_ *session, err error) 
 	if err := expect(ss.r, toServer, kindHello, &hello); err != nil {
 		return nil, err
 	}
+	ss.info.News = hello.GetNews()
 	id, clientNonce := hello.GetKeyId(), hello.GetClientNonce()
 	if len(id) != len(ticket.KeyID{}) || len(clientNonce) != 32 {
 		return nil, fmt.Errorf("%w: hello with fields of wrong length", ErrProtocol)
@@ -102,7 +103,7 @@ func (s *Server) handshake(st network.Stream, x *shake) (_ *session, err error) 
 	mine := grant.Key.Proof(ticket.Server, [32]byte(clientNonce), serverNonce, p, me, grant.Root)
 	accept := &pb.Accept{
 		Hmac: mine[:], Size: uint64(max(grant.Size, 0)), Leaves: uint64(tree.NumLeaves()),
-		Partial: ss.info.Partial, Others: uint32(s.circles.others(ss)), NoSwarm: grant.NoSwarm,
+		Partial: ss.info.Partial, Others: uint32(s.others(ss)), NoSwarm: grant.NoSwarm,
 	}
 	if err := ss.say(appendMessage(nil, kindAccept, accept)); err != nil {
 		s.remove(ss)

@@ -164,23 +164,31 @@ func TestAsidesAreNoProgress(t *testing.T) {
 	}
 }
 
-// TestEarlyHavesAreBounded: what a source says before Run is kept, up to a point.
+// TestEarlyHavesAreBounded: what a source says before Run is kept, up to a point, in few words as in many.
 func TestEarlyHavesAreBounded(t *testing.T) {
-	w := rawServer(t, newObject(1, 0, 10), func(_ *pb.Challenge, a *pb.Accept) { a.Partial, a.Leaves = true, 1<<30 }, func(c *raw) {
-		readMessageOf(c, kindGetNodes)
-		bits := make([]byte, maxBits)
-		for i := range uint64(2 * maxEarly / maxBits) {
+	for _, size := range []uint64{maxBits, 1} {
+		w := rawServer(t, newObject(1, 0, 10), func(_ *pb.Challenge, a *pb.Accept) { a.Partial, a.Leaves = true, 1<<30 }, func(c *raw) {
+			readMessageOf(c, kindGetNodes)
+			bits := make([]byte, size)
 			bits[0] = 1
-			if _, err := c.st.Write(haveMessage(i*maxBits*8, bits...)); err != nil {
-				return
+			var out []byte
+			for i := range 2 * maxEarly / (size + asideCost) {
+				out = append(out, haveMessage(i*size*8, bits...)...)
+				if len(out) < 64<<10 {
+					continue
+				}
+				if _, err := c.st.Write(out); err != nil {
+					return
+				}
+				out = out[:0]
 			}
-		}
-		c.rest()
-	})
-	s := w.dial(t, ClientConfig{})
-	for _, err := range s.Nodes(t.Context(), w.o.nodes) {
-		if !errors.Is(err, ErrProtocol) {
-			t.Errorf("%v, want ErrProtocol", err)
+			c.rest()
+		})
+		s := w.dial(t, ClientConfig{})
+		for _, err := range s.Nodes(t.Context(), w.o.nodes) {
+			if !errors.Is(err, ErrProtocol) {
+				t.Errorf("bits of %d bytes: %v, want ErrProtocol", size, err)
+			}
 		}
 	}
 }

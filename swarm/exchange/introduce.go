@@ -82,17 +82,6 @@ func (c *circles) leave(ss *session) {
 	}
 }
 
-// others returns the peers that a session would be introduced to.
-func (c *circles) others(ss *session) int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	seen := map[peer.ID]bool{ss.info.Peer: true}
-	for _, o := range c.m[ss.key] {
-		seen[o.info.Peer] = true
-	}
-	return len(seen) - 1
-}
-
 // told is what a session knows of one peer.
 type told struct {
 	last  uint64 // the latest session of the peer that it was told of

@@ -97,8 +97,8 @@ func TestIntroductions(t *testing.T) {
 	c.meets(t, a, b)
 	a.meets(t, c)
 	b.meets(t, c)
-	if n := c.Others(); n != 2 {
-		t.Errorf("%d others, want 2", n)
+	if n := c.Others(); n != 3 {
+		t.Errorf("%d others, want 3", n)
 	}
 	infos := w.srv.Sessions()
 	if infos[0].Swarm || !infos[1].Swarm {

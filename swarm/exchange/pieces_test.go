@@ -37,8 +37,12 @@ func TestPieces(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if l.writes[0] != smallPiece || l.writes[len(l.writes)-1] != len(frame) {
+	if l.writes[0] != firstPiece || l.writes[100] != smallPiece || l.writes[len(l.writes)-1] != len(frame) {
 		t.Errorf("first piece %d, last %d", l.writes[0], l.writes[len(l.writes)-1])
+	}
+	w.judge(time.Second, muxerQueue*smallPiece)
+	if w.unit != int(float64(muxerQueue*smallPiece)*pieceTime.Seconds()) {
+		t.Errorf("at 4 MiB/s a piece has %d bytes", w.unit)
 	}
 	w.rate(w.probed.Add(time.Hour)) // nothing new was sent, so nothing is learned
 	if !w.fast {

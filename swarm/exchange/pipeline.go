@@ -64,13 +64,14 @@ type pipeline struct {
 	freed chan struct{} // capacity 1: memory has been given back
 	held  atomic.Int64  // bytes that jobs of this session hold
 	nodes uint64        // number of the next node since the session began
+	mine  *turn         // to send
 	last  *job          // the job that write had when it ended; a reader may still hold it too
 }
 
 func newPipeline(ss *session) *pipeline {
 	p := &pipeline{
 		ss: ss, free: make(chan *job, depth), work: make(chan *job, depth), order: make(chan *job, depth),
-		side: make(chan []byte), freed: make(chan struct{}, 1),
+		side: make(chan []byte), freed: make(chan struct{}, 1), mine: newTurn(),
 	}
 	for range depth {
 		p.free <- &job{ready: make(chan struct{}, 1)}

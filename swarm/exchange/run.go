@@ -9,8 +9,12 @@ import (
 	"cairn/swarm/exchange/pb"
 )
 
-// maxEarly bounds what a source says before Run, in bytes: the bits of about 100 million leaves.
-const maxEarly = 16 << 20
+// maxEarly bounds what a source says before Run, in bytes: the bits of about 100 million leaves. asideCost is what
+// keeping one message takes besides.
+const (
+	maxEarly  = 16 << 20
+	asideCost = 128
+)
 
 // Handler is called by Run, one function at a time, and may call Request, Cancel, Swarm and Close. A function that
 // is nil does nothing; leaves are then released.
@@ -183,7 +187,7 @@ func (s *Session) between(f header, h *Handler) (err error) {
 		s.in.paused(time.Since(began))
 		return nil
 	}
-	if s.kept += f.size; s.kept > maxEarly {
+	if s.kept += f.size + asideCost; s.kept > maxEarly {
 		return fmt.Errorf("%w: it says that it has more than an object can be made of", ErrProtocol)
 	}
 	s.early = append(s.early, a)

@@ -63,6 +63,7 @@ type SessionInfo struct {
 	Root      cid.Cid
 	Size      int64
 	NoSwarm   bool
+	News      bool // it asks for no content: it stands beside another session of the same peer
 	Started   time.Time
 	Sent      int64    // bytes of payload, nodes included
 	Leaves    int64    // leaves sent
@@ -105,6 +106,7 @@ type Server struct {
 	dummy   ticket.Key // stands in for keys that are not known; random, so no proof is ever right
 	ahead   budget     // of all sessions together
 	count   counters
+	turns   turns
 	circles circles
 
 	mu       sync.Mutex
@@ -230,6 +232,23 @@ func (s *Server) add(ss *session) bool {
 	s.sessions[ss] = struct{}{}
 	s.perPeer[ss.info.Peer]++
 	return true
+}
+
+// others returns how many peers with the same ticket have sessions. Those that have not said Swarm yet count too: many
+// come at once, and must not all begin with the same leaves.
+func (s *Server) others(ss *session) int {
+	if ss.info.NoSwarm {
+		return 0
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	seen := map[peer.ID]bool{ss.info.Peer: true}
+	for o := range s.sessions {
+		if o.key == ss.key {
+			seen[o.info.Peer] = true
+		}
+	}
+	return len(seen) - 1
 }
 
 func (s *Server) remove(ss *session) {

@@ -213,6 +213,9 @@ func (ss *session) requests(ctx context.Context) error {
 // request reads one message and does, or queues, what it asks for.
 func (ss *session) request(h header) (err error) {
 	var rq request
+	if ss.info.News && h.kind != kindSwarm {
+		return fmt.Errorf("%w: frame %#x in a session for news", ErrProtocol, byte(h.kind))
+	}
 	switch h.kind {
 	case kindGetLeaves:
 		rq, err = ss.leafRequest(h)

@@ -95,7 +95,15 @@ func (r *pacedReader) Read(p []byte) (int, error) {
 // Large writes are what makes a fast line fast, but one that a slow line can not carry within the muxer's time
 // for a frame kills the connection. So they are used only once the line has shown its rate, over more bytes than
 // windows and socket buffers swallow.
+//
+// The muxer queues 64 frames, and what stands in its queue delays all that goes over the connection: bitfields,
+// introductions, the other direction. So on a line that is not fast a frame is what leaves in a few milliseconds, and the
+// queue an eighth of a second.
 const (
+	firstPiece  = 8 << 10
+	leastPiece  = 2 << 10
+	pieceTime   = 2 * time.Millisecond
+	muxerQueue  = 64 // frames
 	smallPiece  = 64 << 10
 	largePiece  = 2 << 20
 	probe       = 8 << 20 // bytes over which the rate is taken
@@ -154,13 +162,17 @@ type pacedWriter struct {
 	probed  time.Time
 	partial bool // a write failed, so the stream may be in the middle of a frame
 
+	unit       int           // bytes that leave in pieceTime, at most smallPiece
+	pieceBusy  time.Duration // spent in writes since it was last judged
+	pieceMoved int           // bytes written in that time
+
 	busy  time.Duration // spent in writes since the last sample
 	moved int64         // bytes written in that time
 	ahead atomic.Int64  // what is worth reading ahead, in bytes; 0: not known
 }
 
 func newPacedWriter(s deadliner, limit time.Duration, shape Shaper, p peer.ID, count func(int)) *pacedWriter {
-	w := &pacedWriter{s: s, ctx: context.Background(), limit: limit, count: count, shape: shape, peer: p}
+	w := &pacedWriter{s: s, ctx: context.Background(), limit: limit, count: count, shape: shape, peer: p, unit: firstPiece}
 	w.ahead.Store(slowAhead)
 	return w
 }
@@ -193,7 +205,9 @@ func (w *pacedWriter) Write(p []byte, content int) error {
 		w.sent += int64(n)
 		w.since += int64(n)
 		total += n
-		w.sample(time.Since(began), n)
+		took := time.Since(began)
+		w.sample(took, n)
+		w.judge(took, n)
 		if err != nil {
 			w.partial = true
 			return err
@@ -205,7 +219,7 @@ func (w *pacedWriter) Write(p []byte, content int) error {
 // piece returns how many of left bytes may be written now, and for how many of content the shaper was asked.
 func (w *pacedWriter) piece(left, content int) (size, charged int, err error) {
 	if !w.shape.Limited(w.peer) {
-		if size = smallPiece; w.fast {
+		if size = w.unit; w.fast {
 			size = largePiece
 		}
 		size = min(size, left)
@@ -250,6 +264,18 @@ func (w *pacedWriter) rate(now time.Time) {
 	took := now.Sub(w.probed)
 	w.fast = w.sent >= swallowed && float64(w.since) >= fastEnough*took.Seconds()
 	w.probed, w.since = now, 0
+}
+
+// judge sets the size of a piece when as much has left as the muxer's queue holds.
+func (w *pacedWriter) judge(took time.Duration, n int) {
+	w.pieceBusy += took
+	w.pieceMoved += n
+	if w.pieceMoved < muxerQueue*w.unit {
+		return
+	}
+	perSecond := float64(w.pieceMoved) / max(w.pieceBusy, time.Microsecond).Seconds()
+	w.unit = int(min(max(perSecond*pieceTime.Seconds(), leastPiece), smallPiece))
+	w.pieceBusy, w.pieceMoved = 0, 0
 }
 
 // sample decides how much to read ahead. Only time spent in writes counts, waiting for the shaper included, so a

@@ -27,9 +27,13 @@ type todo struct {
 	q      []request
 	nodes  int // CIDs in q
 	inWork int // requests taken and jobs not yet sent
+	// taken are the leaves that were taken out of q and whose sending has not begun; true: cancelled meanwhile.
+	taken map[int]bool
 }
 
-func newTodo(l Limits) *todo { return &todo{limit: l, ready: make(chan struct{}, 1)} }
+func newTodo(l Limits) *todo {
+	return &todo{limit: l, ready: make(chan struct{}, 1), taken: map[int]bool{}}
+}
 
 func (t *todo) push(rq request) error {
 	t.mu.Lock()
@@ -52,10 +56,15 @@ func (t *todo) push(rq request) error {
 	return nil
 }
 
-// cancel turns what is queued of a range of leaves into skips, in their places.
+// cancel turns what is queued of a range of leaves into skips, in their places, and marks what was taken already.
 func (t *todo) cancel(start, count int) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	for i := range t.taken {
+		if start <= i && i < start+count {
+			t.taken[i] = true
+		}
+	}
 	for i := 0; i < len(t.q); i++ {
 		rq := t.q[i]
 		lo, hi := max(rq.start, start), min(rq.start+rq.count, start+count)
@@ -102,6 +111,9 @@ func (t *todo) first() (request, bool) {
 	}
 	t.inWork++
 	rq := t.q[0]
+	if rq.kind == kindGetLeaves {
+		t.taken[rq.start] = false
+	}
 	if rq.kind == kindGetLeaves && rq.count > 1 {
 		t.q[0].start++
 		t.q[0].count--
@@ -112,6 +124,15 @@ func (t *todo) first() (request, bool) {
 	t.q = t.q[1:]
 	t.nodes -= len(rq.cids)
 	return rq, true
+}
+
+// send says that the sending of leaf i is about to begin. It returns false if the leaf was cancelled.
+func (t *todo) send(i int) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	gone := t.taken[i]
+	delete(t.taken, i)
+	return !gone
 }
 
 func (t *todo) began(n int) {

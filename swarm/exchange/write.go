@@ -3,6 +3,8 @@ package exchange
 import (
 	"context"
 	"time"
+
+	"cairn/swarm/exchange/pb"
 )
 
 // collector sends frames, small ones together.
@@ -67,7 +69,7 @@ func (p *pipeline) write(ctx context.Context) error {
 	for {
 		j, err := p.next(ctx, out)
 		if err == nil {
-			err = out.add(j.frame, j.payload)
+			err = p.send(ctx, out, j)
 		}
 		if err != nil {
 			p.last = j // a reader may still be at work on it
@@ -83,6 +85,56 @@ func (p *pipeline) write(ctx context.Context) error {
 			if err := p.tell(); err != nil {
 				return err
 			}
+		}
+	}
+}
+
+// send sends one job. A large leaf waits for its turn, and one that is cancelled before its first byte has left is
+// skipped.
+func (p *pipeline) send(ctx context.Context, out *collector, j *job) error {
+	if j.kind != kindLeaf {
+		return out.add(j.frame, j.payload)
+	}
+	sent := 0
+	if len(j.frame) >= directWrite && !out.w.shape.Limited(out.w.peer) { // else the shaper sees to equal shares
+		if err := p.turn(ctx, out); err != nil {
+			return err
+		}
+		defer func() { p.ss.srv.turns.give(p.mine, sent) }()
+	}
+	if !p.ss.todo.send(int(j.index)) {
+		j.kind, j.frame, j.payload = kindSkipped, message(kindSkipped, &pb.Skipped{Start: j.index, Count: 1}), 0
+		return out.add(j.frame, 0)
+	}
+	sent = j.payload
+	return out.add(j.frame, j.payload)
+}
+
+// turn waits for this session's turn to send. What may stand before any answer goes out meanwhile.
+func (p *pipeline) turn(ctx context.Context, out *collector) error {
+	all := &p.ss.srv.turns
+	all.want(p.mine)
+	for {
+		ok, look := all.has(p.mine)
+		if ok {
+			return nil
+		}
+		err := out.flush()
+		if err == nil {
+			again := time.NewTimer(look)
+			select {
+			case <-p.mine.ready:
+			case <-again.C:
+			case f := <-p.side:
+				err = p.between(out, f)
+			case <-ctx.Done():
+				err = context.Cause(ctx)
+			}
+			again.Stop()
+		}
+		if err != nil {
+			all.give(p.mine, 0)
+			return err
 		}
 	}
 }

@@ -221,6 +221,7 @@ type Result struct {
 	Sources []SourceState
 	Written []Written
 	Tree    *dag.Tree
+	Sums    []uint32 // CRC-32C of each leaf; nil unless all are in place
 }
 
 // Dropped lists the sources that were dropped, with the reasons.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"hash/crc32"
 	"os"
 	"path/filepath"
 	"slices"
@@ -27,6 +28,21 @@ func checkLeaf(t *testing.T, obj *object, p *Partial, i int) {
 	got, err := p.ReadLeaf(t.Context(), i, make([]byte, 3, 2*mib))
 	if err != nil || !bytes.Equal(got, want) {
 		t.Errorf("leaf %d: %d bytes instead of %d, %v", i, len(got), len(want), err)
+	}
+}
+
+// checkSums fails unless a complete get handed out the checksum of every leaf.
+func checkSums(t *testing.T, obj *object, res Result) {
+	t.Helper()
+	if len(res.Sums) != obj.tree.NumLeaves() {
+		t.Fatalf("%d checksums of %d leaves", len(res.Sums), obj.tree.NumLeaves())
+	}
+	for i, sum := range res.Sums {
+		c, _ := obj.tree.Leaf(i)
+		data, err := obj.store.Get(t.Context(), c, nil)
+		if want := crc32.Checksum(data, crc32.MakeTable(crc32.Castagnoli)); err != nil || sum != want {
+			t.Errorf("leaf %d: checksum %x instead of %x, %v", i, sum, want, err)
+		}
 	}
 }
 
@@ -73,6 +89,7 @@ func TestPartialServesWhileItRuns(t *testing.T) {
 			if err != nil || calls != 1 {
 				t.Fatalf("%v, %d calls", err, calls)
 			}
+			checkSums(t, obj, res)
 			if p.Tree() != res.Tree || p.NumLeaves() != n || (n > 1 && served == 0) {
 				t.Errorf("%d leaves, %d served meanwhile", p.NumLeaves(), served)
 			}
@@ -304,11 +321,16 @@ func TestPartialIsReopened(t *testing.T) {
 		if err := pl.parent.Rename(pl.name, pl.temp); err != nil {
 			t.Fatal(err)
 		}
-		there := make([]bool, obj.tree.NumLeaves())
+		there, plan := make([]bool, obj.tree.NumLeaves()), newPlan(obj.tree)
 		for i := range there {
+			c, _ := obj.tree.Leaf(i)
+			data, err := obj.store.Get(t.Context(), c, nil)
+			if err = errors.Join(err, plan.accept(i, data)); err != nil {
+				t.Fatal(err)
+			}
 			there[i] = true
 		}
-		p, err := newPartial(pl, newPlan(obj.tree), there)
+		p, err := newPartial(pl, plan, there)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -106,6 +106,7 @@ func (r *run) carryOut(ctx context.Context) (res Result, err error) {
 	if res.Written, err = r.fill(ctx); err != nil {
 		return res, err
 	}
+	res.Sums = r.plan.sums
 	if res.Size < 0 && len(res.Written) == 1 {
 		res.Size = res.Written[0].Size
 	}
@@ -173,7 +174,7 @@ func (r *run) prepare(ctx context.Context) error {
 	for _, s := range missing {
 		r.sched.Step(time.Now(), schedule.Want{Span: s})
 	}
-	r.check, r.keep = r.plan.check, r.dest.write
+	r.check, r.keep = r.plan.accept, r.dest.write
 	if r.job.OnPartial == nil {
 		return nil
 	}

@@ -183,6 +183,7 @@ func TestZeroLeavesAreNotFetched(t *testing.T) {
 		t.Fatalf("%+v, %v, asked %v", res, err, src.asked)
 	}
 	same(t, path, target)
+	checkSums(t, obj, res)
 	if used, known := allocated(t, target); known && used > 3*mib {
 		t.Errorf("%d bytes of disk used", used)
 	}
@@ -190,10 +191,11 @@ func TestZeroLeavesAreNotFetched(t *testing.T) {
 	if err := errors.Join(os.Remove(target), os.WriteFile(TempPath(target, obj.sum.Root), bytes.Repeat([]byte("x"), 3*mib+5), 0o644)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Run(t.Context(), obj.job(target, src)); err != nil {
+	if res, err = Run(t.Context(), obj.job(target, src)); err != nil {
 		t.Fatal(err)
 	}
 	same(t, path, target)
+	checkSums(t, obj, res)
 	if d := block.Sum(cid.Raw, make([]byte, mib)); !slices.Equal(d.Hash()[2:], zeroLeaf[:]) {
 		t.Error("zeroLeaf is not the hash of zeros")
 	}

@@ -135,7 +135,7 @@ func (s *scanner) worker() {
 // leaf hashes one leaf. A zero leaf whose place holds something else is zeroed.
 func (s *scanner) leaf(j scanJob, buf []byte) error {
 	n, err := j.f.f.ReadAt(buf, j.off)
-	if n == len(buf) && s.p.check(j.i, buf) == nil {
+	if n == len(buf) && s.p.accept(j.i, buf) == nil {
 		s.found(j.i)
 		return nil
 	}

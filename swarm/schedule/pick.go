@@ -100,7 +100,10 @@ func (s *Scheduler) firstFrom(x *source, from int) int {
 
 // lowest picks from the front.
 func (s *Scheduler) lowest(x *source, bytes int64, leaves int) (Span, bool) {
-	i := s.firstFrom(x, 0)
+	for s.freeN > 0 && s.free[s.low] == 0 {
+		s.low++
+	}
+	i := s.firstFrom(x, 64*s.low)
 	if i < 0 {
 		return Span{}, false
 	}
@@ -207,6 +210,7 @@ func (s *Scheduler) portion(x *source, bytes int64, leaves int) (Span, bool) {
 		})
 	}
 	if found >= 0 {
+		x.cursor = found // a search from the same place each time would look at all that is done
 		end := (found/width + 1) * width
 		return s.extend(x, found, bytes, leaves, func(i int) bool { return i < end && alone(i) }), true
 	}

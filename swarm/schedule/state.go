@@ -17,6 +17,7 @@ type Scheduler struct {
 
 	free  set // wanted and asked of nobody
 	freeN int
+	low   int // all words of free before this one are 0
 	here  set // arrived or kept
 	kept  set // part of here
 	heldN int // leaves that arrived and are not kept
@@ -129,6 +130,7 @@ func (s *Scheduler) size(i int) int64 {
 func (s *Scheduler) put(i int) {
 	s.free.add(i)
 	s.freeN++
+	s.low = min(s.low, i/64)
 	s.turn++
 }
 
@@ -231,6 +233,7 @@ func (s *Scheduler) hasMore(e Has) {
 			x.has.add(i)
 			x.haveN++
 			s.rarity[i]++
+			s.spare(i)
 		}
 	}
 	if x.haveN == before {
@@ -241,6 +244,25 @@ func (s *Scheduler) hasMore(e Has) {
 	}
 	x.dry = 0
 	s.fill(x)
+	for _, v := range s.sources {
+		if v != nil && !v.partial {
+			s.fill(v) // for what it was spared
+		}
+	}
+}
+
+// spare cancels leaf i where a complete source was asked for it, now that a downloader has it, unless it is the next
+// to come from there: whoever has everything is to send what nobody else has.
+func (s *Scheduler) spare(i int) {
+	tag := s.owner[i]
+	if tag == 0 || s.c.Order != Rarest {
+		return
+	}
+	v := s.sources[tag-1]
+	if _, two := s.second[i]; two || v.partial || v.out[0].Lo == i {
+		return
+	}
+	s.cancel(v, Span{i, i + 1})
 }
 
 // arrived is the usual event; it costs little.

@@ -7,8 +7,9 @@ const (
 	soon     = 0.5  // not worth a second request
 	quick    = 0.2  // not worth taking work from who has it
 	clearly  = 0.75 // share of the time the other needs
-	sparing  = 3.0  // what asking a complete source for what a downloader has must save
-	trust    = 10.0 // at most that long is the owner of a stripe waited for
+	sparing  = 5.0  // what asking a complete source for what a downloader has must save
+	trust    = 1.5  // at most that long is the owner of a stripe waited for
+	doubled  = 1.5  // what asking a downloader for what another one was asked for must save besides
 	creditOf = 1.5  // times what the owner of a stripe should need for it
 )
 
@@ -121,6 +122,9 @@ func (s *Scheduler) relieve(x *source, room int64) (Span, bool) {
 func worth(x, v *source, mine, did, need, gain float64) bool {
 	if v.partial && !x.partial {
 		return need >= sparing+mine+did && did <= (need-mine)/3
+	}
+	if v.partial && x.partial {
+		gain += doubled // what is cancelled while it is sent comes in vain
 	}
 	return need >= gain+mine && did <= clearly*(need-mine)
 }

@@ -143,6 +143,7 @@ type Hello struct {
 	Version       uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`                           // of the sender within the protocol's major version; 1 today
 	KeyId         []byte                 `protobuf:"bytes,2,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`                   // 16 bytes
 	ClientNonce   []byte                 `protobuf:"bytes,3,opt,name=client_nonce,json=clientNonce,proto3" json:"client_nonce,omitempty"` // 32 bytes
+	News          bool                   `protobuf:"varint,4,opt,name=news,proto3" json:"news,omitempty"`                                 // the session asks for no content; it is there to hear of Have and Peers without delay
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -196,6 +197,13 @@ func (x *Hello) GetClientNonce() []byte {
 		return x.ClientNonce
 	}
 	return nil
+}
+
+func (x *Hello) GetNews() bool {
+	if x != nil {
+		return x.News
+	}
+	return false
 }
 
 // Challenge answers every well-formed Hello. Server to client.
@@ -303,7 +311,7 @@ type Accept struct {
 	Size          uint64                 `protobuf:"varint,2,opt,name=size,proto3" json:"size,omitempty"`                      // bytes of content
 	Leaves        uint64                 `protobuf:"varint,3,opt,name=leaves,proto3" json:"leaves,omitempty"`                  // leaves of the object
 	Partial       bool                   `protobuf:"varint,4,opt,name=partial,proto3" json:"partial,omitempty"`                // the server holds only some of them; Have says which
-	Others        uint32                 `protobuf:"varint,5,opt,name=others,proto3" json:"others,omitempty"`                  // downloaders with this ticket that took part in the swarm before this one
+	Others        uint32                 `protobuf:"varint,5,opt,name=others,proto3" json:"others,omitempty"`                  // downloaders with this ticket that were there before this one
 	NoSwarm       bool                   `protobuf:"varint,6,opt,name=no_swarm,json=noSwarm,proto3" json:"no_swarm,omitempty"` // the ticket forbids that downloaders serve each other
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -981,11 +989,12 @@ var File_blocks_proto protoreflect.FileDescriptor
 
 const file_blocks_proto_rawDesc = "" +
 	"\n" +
-	"\fblocks.proto\x12\x0fcairn.blocks.v1\"[\n" +
+	"\fblocks.proto\x12\x0fcairn.blocks.v1\"o\n" +
 	"\x05Hello\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x15\n" +
 	"\x06key_id\x18\x02 \x01(\fR\x05keyId\x12!\n" +
-	"\fclient_nonce\x18\x03 \x01(\fR\vclientNonce\"H\n" +
+	"\fclient_nonce\x18\x03 \x01(\fR\vclientNonce\x12\x12\n" +
+	"\x04news\x18\x04 \x01(\bR\x04news\"H\n" +
 	"\tChallenge\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12!\n" +
 	"\fserver_nonce\x18\x02 \x01(\fR\vserverNonce\"\x1b\n" +
