@@ -37,12 +37,19 @@ func TestPieces(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if l.writes[0] != firstPiece || l.writes[100] != smallPiece || l.writes[len(l.writes)-1] != len(frame) {
+	if l.writes[0] != firstPiece || l.writes[3*muxerQueue] != 4*firstPiece || l.writes[10*muxerQueue] != smallPiece || l.writes[len(l.writes)-1] != len(frame) {
 		t.Errorf("first piece %d, last %d", l.writes[0], l.writes[len(l.writes)-1])
 	}
-	w.judge(time.Second, muxerQueue*smallPiece)
-	if w.unit != int(float64(muxerQueue*smallPiece)*pieceTime.Seconds()) {
-		t.Errorf("at 4 MiB/s a piece has %d bytes", w.unit)
+	now := w.wrote.Add(time.Hour)
+	for i := range 3 * muxerQueue { // the queue takes the first at once
+		took := time.Duration(0)
+		if i >= muxerQueue {
+			took = 10 * time.Millisecond
+		}
+		w.judge(now, took, smallPiece)
+	}
+	if want := int(float64(smallPiece) / 0.01 * pieceTime.Seconds()); w.unit != want {
+		t.Errorf("at 6.25 MiB/s a piece has %d bytes, want %d", w.unit, want)
 	}
 	w.rate(w.probed.Add(time.Hour)) // nothing new was sent, so nothing is learned
 	if !w.fast {

@@ -68,6 +68,9 @@ func newSession(s *Server, st network.Stream, p peer.ID) *session {
 	down := func(n int) { c.down.Add(int64(n)); all.down.Add(int64(n)) }
 	ss.r = bufio.NewReaderSize(countedReader{st, down}, readBuffer)
 	ss.w = newPacedWriter(st, s.cfg.Timeouts.Write, s.cfg.Shape, p, up)
+	if reachOf(conn.RemoteMultiaddr()) == same {
+		ss.w.unit = smallPiece // the queue of a connection within one machine is as good as none
+	}
 	return ss
 }
 

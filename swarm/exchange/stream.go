@@ -100,10 +100,11 @@ func (r *pacedReader) Read(p []byte) (int, error) {
 // introductions, the other direction. So on a line that is not fast a frame is what leaves in a few milliseconds, and the
 // queue an eighth of a second.
 const (
-	firstPiece  = 8 << 10
+	firstPiece  = 2 << 10
 	leastPiece  = 2 << 10
 	pieceTime   = 2 * time.Millisecond
-	muxerQueue  = 64 // frames
+	pieceIdle   = 100 * time.Millisecond // after which the queue is taken for empty
+	muxerQueue  = 64                     // frames
 	smallPiece  = 64 << 10
 	largePiece  = 2 << 20
 	probe       = 8 << 20 // bytes over which the rate is taken
@@ -163,8 +164,10 @@ type pacedWriter struct {
 	partial bool // a write failed, so the stream may be in the middle of a frame
 
 	unit       int           // bytes that leave in pieceTime, at most smallPiece
-	pieceBusy  time.Duration // spent in writes since it was last judged
-	pieceMoved int           // bytes written in that time
+	pieces     int           // written since the last change, or the last pause
+	pieceBusy  time.Duration // spent in writing those that count
+	pieceMoved int           // bytes of them
+	wrote      time.Time     // the last one
 
 	busy  time.Duration // spent in writes since the last sample
 	moved int64         // bytes written in that time
@@ -207,7 +210,7 @@ func (w *pacedWriter) Write(p []byte, content int) error {
 		total += n
 		took := time.Since(began)
 		w.sample(took, n)
-		w.judge(took, n)
+		w.judge(began.Add(took), took, n)
 		if err != nil {
 			w.partial = true
 			return err
@@ -266,16 +269,25 @@ func (w *pacedWriter) rate(now time.Time) {
 	w.probed, w.since = now, 0
 }
 
-// judge sets the size of a piece when as much has left as the muxer's queue holds.
-func (w *pacedWriter) judge(took time.Duration, n int) {
+// judge sets the size of a piece. The muxer's queue takes 64 of them at once, on any line, so as many do not count
+// after each change and after each pause; what follows leaves at the rate of the line.
+func (w *pacedWriter) judge(now time.Time, took time.Duration, n int) {
+	if now.Sub(w.wrote) > pieceIdle {
+		w.pieces, w.pieceMoved, w.pieceBusy = 0, 0, 0
+	}
+	w.wrote = now
+	if w.pieces++; w.pieces <= muxerQueue {
+		return
+	}
 	w.pieceBusy += took
 	w.pieceMoved += n
-	if w.pieceMoved < muxerQueue*w.unit {
+	if w.pieces < 3*muxerQueue {
 		return
 	}
 	perSecond := float64(w.pieceMoved) / max(w.pieceBusy, time.Microsecond).Seconds()
-	w.unit = int(min(max(perSecond*pieceTime.Seconds(), leastPiece), smallPiece))
-	w.pieceBusy, w.pieceMoved = 0, 0
+	unit := min(int(perSecond*pieceTime.Seconds()), 4*w.unit)
+	w.unit = min(max(unit, leastPiece), smallPiece)
+	w.pieces, w.pieceMoved, w.pieceBusy = 0, 0, 0
 }
 
 // sample decides how much to read ahead. Only time spent in writes counts, waiting for the shaper included, so a
