@@ -231,7 +231,7 @@ func (s *Session) begin(ctx context.Context) (end func(error) error, err error) 
 	}
 	stop := context.AfterFunc(ctx, func() { s.quit(context.Cause(ctx)) })
 	return func(err error) error {
-		if !stop() { // ctx ended: the session is closed, or will be in a moment, whatever came of the operation
+		if !stop() || ctx.Err() != nil { // the session is closed, or will be in a moment, whatever came of the operation
 			s.quit(context.Cause(ctx))
 			if err != nil {
 				err = callerError{context.Cause(ctx)}

@@ -51,6 +51,9 @@ func (h *Handler) aside(a aside) {
 func (s *Session) Run(ctx context.Context, h Handler) error {
 	end, err := s.acquire(ctx)
 	if err != nil {
+		if ctx.Err() != nil { // before it began
+			return s.quit(context.Cause(ctx))
+		}
 		return fmt.Errorf("fetch leaves: %w", err)
 	}
 	return end(s.run(ctx, &h))

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -291,10 +292,13 @@ func (s *Server) DropSession(id uint64, why error) bool {
 func (s *Server) Close() error {
 	s.mu.Lock()
 	s.closed = true
-	for st := range s.streams {
-		st.Reset()
-	}
+	streams := slices.Collect(maps.Keys(s.streams))
 	s.mu.Unlock()
+	var resets sync.WaitGroup
+	for _, st := range streams { // side by side, because each may wait for a line that is stuck
+		resets.Go(func() { st.Reset() })
+	}
+	resets.Wait()
 	s.wg.Wait()
 	return nil
 }

@@ -197,6 +197,10 @@ func (w *pacedWriter) Write(p []byte, content int) error {
 		if now.Sub(w.armed) >= w.limit/8 {
 			w.armed = now
 			w.s.SetWriteDeadline(now.Add(w.limit))
+			if w.ctx.Err() != nil { // this may have replaced the short deadline that drop has set
+				w.partial = w.partial || total > 0
+				return context.Cause(w.ctx)
+			}
 		}
 		w.rate(now)
 		n, err := w.s.Write(p[total : total+size])
