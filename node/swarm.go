@@ -142,19 +142,19 @@ func (s *swarms) Lookup(id ticket.KeyID) (exchange.Grant, bool) {
 	return g, true
 }
 
-// Tree implements exchange.Content: what the library has whole, or else what a get under way has of it.
-func (s *swarms) Tree(ctx context.Context, root cid.Cid) (exchange.Tree, func(), error) {
-	if s.lib.sizeOf(root) < 0 {
+// Tree implements exchange.Content: what the library has whole, or else what the get of the grant has of it.
+func (s *swarms) Tree(ctx context.Context, g exchange.Grant) (exchange.Tree, func(), error) {
+	if s.lib.sizeOf(g.Root) < 0 {
 		s.mu.Lock()
 		for _, v := range s.keys {
-			if v.root == root {
+			if v.ref == g.Ref {
 				s.mu.Unlock()
 				return v.part, func() {}, nil
 			}
 		}
 		s.mu.Unlock()
 	}
-	return s.trees.Tree(ctx, root)
+	return s.trees.Tree(ctx, g.Root)
 }
 
 // Get implements exchange.Content: the peer that asked compares what it gets with c.
