@@ -130,13 +130,16 @@ func (b *budget) take(now time.Time) bool {
 // Those in the ticket are what the user asked for. Others were told by somebody who may want to aim our probes at a
 // third party: what the peer says of itself must not be nearer than the peer is, as with introductions (see
 // swarm/exchange), what the local network says is never this machine (see finder), and of both there are few in a minute.
+//
+// An address at which the peer was not found, although something answers there (a private one on another network), is
+// not tried again: each try interrupts the download.
 func (c *contact) candidates(now ma.Multiaddr) (out []ma.Multiaddr) {
 	n, p, w := c.s.n, c.ticket.Peer, wayOf(now)
 	given, found, told := c.ticket.Addrs, n.finder.addrs(p), n.host.Peerstore().Addrs(p)
 	for _, a := range ma.Unique(slices.Concat(given, found, told)) {
 		g := wayOf(a)
 		switch {
-		case !plainTCP(a) || g >= w:
+		case !plainTCP(a) || g >= w || ma.Contains(c.wrong, a):
 		case manet.IsIPLoopback(a) && !isHere(now): // it is our own port that would answer
 		case ma.Contains(given, a):
 			out = append(out, a)

@@ -92,6 +92,27 @@ func TestCandidates(t *testing.T) {
 	}
 }
 
+// TestWrongAddress: an address where another peer answers interrupts a get once.
+func TestWrongAddress(t *testing.T) {
+	t.Parallel()
+	n, _ := start(t, t.TempDir())
+	other, _ := start(t, t.TempDir())
+	i := slices.IndexFunc(other.host.Addrs(), func(a ma.Multiaddr) bool { return wayOf(a) == thisMachineTCP })
+	better := other.host.Addrs()[i]
+	c := &contact{s: &sources{n: n}, origin: fromNetwork, ticket: ticket.Ticket{Peer: stranger(t), Addrs: []ma.Multiaddr{better}}}
+	now := addrs(t, "/ip4/127.0.0.1/udp/4/quic-v1")[0]
+	if len(c.candidates(now)) != 1 || !answers(t.Context(), better) {
+		t.Fatal("it is no candidate at first")
+	}
+	c.redialAt(better, wayOf(now))
+	if _, err := c.dial(t.Context()); err == nil {
+		t.Fatal("found at the address of another")
+	}
+	if got := c.candidates(now); len(got) != 0 {
+		t.Errorf("%v after it was not found there", got)
+	}
+}
+
 // TestProbesAreFew: a peer that names many addresses does not make us a scanner.
 func TestProbesAreFew(t *testing.T) {
 	n, _ := start(t, t.TempDir())

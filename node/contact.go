@@ -52,6 +52,7 @@ type contact struct {
 	ever     bool            // a session with it was made
 	switches int             // to better connections
 	only     ma.Multiaddr    // the address that the next dial takes; nil: any
+	wrong    []ma.Multiaddr  // where something answered, but the peer was not found
 	moved    way             // from which the last switch was made; noWay: there was none
 
 	// Guarded by sources.mu.
@@ -171,7 +172,11 @@ func (c *contact) dial(ctx context.Context) (*exchange.Session, error) {
 		c.only = nil
 		t := c.ticket
 		t.Addrs = []ma.Multiaddr{a}
-		return n.dialAt(ctx, t)
+		sess, err := n.dialAt(ctx, t)
+		if err != nil && ctx.Err() == nil && n.host.Network().Connectedness(t.Peer) != network.Connected {
+			c.wrong = append(c.wrong, a)
+		}
+		return sess, err
 	}
 	if c.origin == fromSource && n.host.ID() > c.ticket.Peer {
 		for range 15 {

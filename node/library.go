@@ -34,13 +34,17 @@ type library struct {
 
 	telling sync.Mutex // held while a change is announced, so that the last word about an entry is the newest; before mu
 
-	mu      sync.Mutex
+	mu sync.Mutex // also held while the store is written and synced
+
+	// Changed with mu and this lock held, which is never held for long; read with either.
+	idx     sync.RWMutex
 	entries map[string]storage.Entry
 	roots   map[cid.Cid][]string    // ids of the entries of an object
 	tickets map[string]ticketRef    // by ticket id
 	keys    map[ticket.KeyID]string // ticket ids
-	usage   map[string]*usage       // by ticket id
-	changed chan struct{}           // closed and replaced at every change of a ticket or its usage
+
+	usage   map[string]*usage // by ticket id
+	changed chan struct{}     // closed and replaced at every change of a ticket or its usage
 }
 
 // ticketRef is what a ticket's text says, read once, and the entry that it belongs to.
@@ -73,6 +77,8 @@ func newID() string {
 // index takes an entry as it is in the store into memory. What it has of it already it does not look at again: an
 // entry's root and the text of a ticket never change. Callers hold mu, or own l.
 func (l *library) index(e storage.Entry) {
+	l.idx.Lock()
+	defer l.idx.Unlock()
 	if _, ok := l.entries[e.ID]; !ok {
 		l.roots[e.Root] = append(l.roots[e.Root], e.ID)
 	}
@@ -91,7 +97,10 @@ func (l *library) index(e storage.Entry) {
 	}
 }
 
+// forget takes an entry out of memory. Callers hold mu.
 func (l *library) forget(e storage.Entry) {
+	l.idx.Lock()
+	defer l.idx.Unlock()
 	delete(l.entries, e.ID)
 	if ids := slices.DeleteFunc(l.roots[e.Root], func(id string) bool { return id == e.ID }); len(ids) > 0 {
 		l.roots[e.Root] = ids
@@ -356,8 +365,8 @@ func (l *library) needed() (out []storage.Entry) {
 
 // sizeOf is the size of an object in the library, -1 if it is not there.
 func (l *library) sizeOf(root cid.Cid) int64 {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	l.idx.RLock()
+	defer l.idx.RUnlock()
 	for _, id := range l.roots[root] {
 		return l.entries[id].Size
 	}
@@ -366,8 +375,8 @@ func (l *library) sizeOf(root cid.Cid) int64 {
 
 // lists tells whether an object has an entry that was not removed.
 func (l *library) lists(root cid.Cid) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	l.idx.RLock()
+	defer l.idx.RUnlock()
 	return slices.ContainsFunc(l.roots[root], func(id string) bool { return l.entries[id].Removed.IsZero() })
 }
 

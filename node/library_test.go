@@ -109,6 +109,34 @@ func TestLibraryIndex(t *testing.T) {
 	}
 }
 
+// TestLookupDoesNotWait: a right is looked up while an entry is being written.
+func TestLookupDoesNotWait(t *testing.T) {
+	a, _ := start(t, t.TempDir())
+	src := filepath.Join(t.TempDir(), "f")
+	write(t, src, 100)
+	r := share(t, a, api.TicketOptions{}, src)
+	_, err := a.lib.change(r.Entry.ID, func(*storage.Entry) error {
+		found := make(chan bool)
+		go func() {
+			_, ok := a.swarms.Lookup(keyOf(t, r.Ticket.Text))
+			found <- ok
+		}()
+		select {
+		case ok := <-found:
+			if !ok {
+				t.Error("not found")
+			}
+		case <-time.After(10 * time.Second):
+			t.Error("it waits for the store")
+			go func() { <-found }()
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // large is a library of n entries with two tickets each, in memory only, and the id of a ticket in the middle.
 func large(b *testing.B, n int) (l *library, key ticket.KeyID, entry storage.Entry) {
 	b.Helper()

@@ -71,9 +71,16 @@ func (l *limits) load() {
 
 // readLimits reads a file of limits; no file: no limits.
 func readLimits(path string) (api.Limits, shape.Rules, error) {
-	f, err := os.Open(path)
+	fi, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return api.Limits{}, shape.Rules{}, nil
+	}
+	if err == nil && !fi.Mode().IsRegular() && !fi.IsDir() {
+		return api.Limits{}, shape.Rules{}, api.Errorf(api.CodeFailed, "it is not a regular file") // opening a pipe would wait for its writer
+	}
+	var f *os.File
+	if err == nil {
+		f, err = os.Open(path)
 	}
 	if err != nil {
 		return api.Limits{}, shape.Rules{}, api.Errorf(api.CodeNotPermitted, "%s", reason(err))

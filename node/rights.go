@@ -58,7 +58,7 @@ func (l *library) ticketState(t storage.TicketRecord) string {
 	return "open"
 }
 
-// record finds a ticket by id. Callers hold mu.
+// record finds a ticket by id. Callers hold mu or idx.
 func (l *library) record(id string) (storage.Entry, storage.TicketRecord, error) {
 	if e := l.entries[l.tickets[id].entry]; e.Removed.IsZero() {
 		for _, t := range e.Tickets {
@@ -160,10 +160,10 @@ func (l *library) end(ref string) (entry string, out []api.Ticket, err error) {
 	return e.ID, out, nil
 }
 
-// Lookup implements exchange.Rights.
+// Lookup implements exchange.Rights. It waits for no write to the store.
 func (l *library) Lookup(id ticket.KeyID) (exchange.Grant, bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	l.idx.RLock()
+	defer l.idx.RUnlock()
 	e, t, err := l.record(l.keys[id])
 	if err != nil {
 		return exchange.Grant{}, false

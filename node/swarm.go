@@ -2,6 +2,8 @@ package node
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,6 +19,9 @@ import (
 // tickets open it: the ticket is its issuer's to revoke, and nobody tells us when that happens.
 const servedFor = 10 * time.Minute
 
+// keptShared is how many finished gets are served at a time, the newest: each holds its tree and a file.
+const keptShared = 64
+
 // swarms are the gets of which others with the same ticket are served what has come already. It adds to the rights
 // and the content of the library, which come first.
 type swarms struct {
@@ -25,96 +30,106 @@ type swarms struct {
 	store *storage.Store
 	now   func() time.Time
 
-	mu   sync.Mutex
-	keys map[ticket.KeyID]*serving
+	mu    sync.Mutex
+	gets  map[string]*shared          // by ref
+	ended []*shared                   // those of them that are complete, in the order in which they were
+	keys  map[ticket.KeyID][]*serving // oldest first; none is empty
 }
 
-// serving is one get, under one of its tickets.
+// shared is what one get has.
+type shared struct {
+	ref   string // of its sessions: "get:" and the id of the transfer
+	name  string
+	root  cid.Cid
+	part  *fetch.Partial
+	until time.Time                // when it ends after the get has; zero: the get is under way
+	void  func(ticket.KeyID) error // why a ticket is good no more, as far as the get was told
+}
+
+// serving is one ticket of a get.
 type serving struct {
-	ref     string // of its sessions: "get:" and the id of the transfer
-	name    string
+	*shared
 	key     ticket.Key
-	root    cid.Cid
-	size    int64
 	expires time.Time // of the ticket; zero: never
-	until   time.Time // when it ends after the get has; zero: the get is under way
-	part    *fetch.Partial
-	void    func(ticket.KeyID) error // why the ticket is good no more, as far as the get was told
 }
 
 func newSwarms(l *library, t *trees, st *storage.Store, now func() time.Time) *swarms {
-	return &swarms{lib: l, trees: t, store: st, now: now, keys: map[ticket.KeyID]*serving{}}
+	return &swarms{lib: l, trees: t, store: st, now: now, gets: map[string]*shared{}, keys: map[ticket.KeyID][]*serving{}}
 }
 
-// begin serves what a get has. The returned end stops at once or, when the get was completed, after servedFor. part is
-// closed when nothing is served of it any more. A later get with the same ticket takes the place of an earlier one.
+// begin serves what a get has. The returned end stops at once or, when the get was completed, after servedFor or when
+// keptShared others have been since. part is closed then.
 func (s *swarms) begin(ref string, g goal, part *fetch.Partial, void func(ticket.KeyID) error) (end func(complete bool)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	mine := map[ticket.KeyID]*serving{}
+	mine := &shared{ref: ref, name: g.name, root: g.root, part: part, void: void}
+	s.gets[ref] = mine
 	for _, t := range g.tickets {
 		k := t.Key()
-		v := &serving{ref: ref, name: g.name, key: k, root: g.root, size: part.Tree().Size(), expires: t.Expires, part: part, void: void}
-		old := s.keys[k.ID()]
-		mine[k.ID()], s.keys[k.ID()] = v, v
-		if old != nil && !old.until.IsZero() {
-			s.closeUnused(old.part)
-		}
+		s.keys[k.ID()] = append(s.keys[k.ID()], &serving{shared: mine, key: k, expires: t.Expires})
 	}
 	return func(complete bool) {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		for id, v := range mine {
-			v.until = s.now().Add(servedFor)
-			if !complete && s.keys[id] == v {
-				delete(s.keys, id)
+		s.end(func() []*shared {
+			if !complete || s.gets[ref] != mine {
+				return []*shared{mine}
 			}
-		}
-		s.closeUnused(part)
+			mine.until = s.now().Add(servedFor)
+			s.ended = append(s.ended, mine)
+			return s.ended[:max(len(s.ended)-keptShared, 0)]
+		})
 	}
 }
 
-// closeUnused closes a part that nothing is served of. mu is held.
-func (s *swarms) closeUnused(part *fetch.Partial) {
-	for _, v := range s.keys {
-		if v.part == part {
-			return
+// end ends what is served of the gets that pick, called with mu held, returns.
+func (s *swarms) end(pick func() []*shared) {
+	s.mu.Lock()
+	gone := slices.Clone(pick())
+	for _, g := range gone {
+		s.drop(g)
+	}
+	s.mu.Unlock()
+	for _, g := range gone {
+		g.part.Close() // not with mu held: it waits for reads
+	}
+}
+
+// drop forgets one get. mu is held.
+func (s *swarms) drop(g *shared) {
+	if s.gets[g.ref] == g {
+		delete(s.gets, g.ref)
+	}
+	s.ended = slices.DeleteFunc(s.ended, func(x *shared) bool { return x == g })
+	for id, vs := range s.keys {
+		if vs = slices.DeleteFunc(vs, func(v *serving) bool { return v.shared == g }); len(vs) > 0 {
+			s.keys[id] = vs
+		} else {
+			delete(s.keys, id)
 		}
 	}
-	part.Close()
 }
 
 // sweep ends what was served long enough.
 func (s *swarms) sweep() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	now := s.now()
-	for id, v := range s.keys {
-		if !v.until.IsZero() && now.After(v.until) {
-			delete(s.keys, id)
-			s.closeUnused(v.part)
+	s.end(func() []*shared {
+		now, n := s.now(), 0
+		for n < len(s.ended) && now.After(s.ended[n].until) {
+			n++
 		}
-	}
+		return s.ended[:n]
+	})
 }
 
 // close ends all.
 func (s *swarms) close() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for id, v := range s.keys {
-		delete(s.keys, id)
-		v.part.Close()
-	}
+	s.end(func() []*shared { return slices.Collect(maps.Values(s.gets)) })
 }
 
 // nameOf is the name of the object that a session is about.
 func (s *swarms) nameOf(ref string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, v := range s.keys {
-		if v.ref == ref {
-			return v.name
-		}
+	if g := s.gets[ref]; g != nil {
+		return g.name
 	}
 	return ""
 }
@@ -124,37 +139,45 @@ func (s *swarms) Lookup(id ticket.KeyID) (exchange.Grant, bool) {
 	if g, ok := s.lib.Lookup(id); ok {
 		return g, true
 	}
-	s.mu.Lock()
-	v, now := s.keys[id], s.now()
+	v := s.choose(id)
 	if v == nil {
-		s.mu.Unlock()
 		return exchange.Grant{}, false
 	}
-	over, late := !v.until.IsZero(), now.After(v.until)
-	s.mu.Unlock()
-	if over && (late || !s.lib.lists(v.root)) {
-		return exchange.Grant{}, false
-	}
-	g := exchange.Grant{Key: v.key, Root: v.root, Size: v.size, Ref: v.ref, State: v.void(id)}
-	if !v.expires.IsZero() && !now.Before(v.expires) {
+	g := exchange.Grant{Key: v.key, Root: v.root, Size: v.part.Tree().Size(), Ref: v.ref, State: v.void(id)}
+	if !v.expires.IsZero() && !s.now().Before(v.expires) {
 		g.State = exchange.ErrExpired
 	}
 	return g, true
 }
 
-// Tree implements exchange.Content: what the library has whole, or else what a get under way has of it.
-func (s *swarms) Tree(ctx context.Context, root cid.Cid) (exchange.Tree, func(), error) {
-	if s.lib.sizeOf(root) < 0 {
-		s.mu.Lock()
-		for _, v := range s.keys {
-			if v.root == root {
-				s.mu.Unlock()
-				return v.part, func() {}, nil
-			}
+// choose returns of the gets with a ticket the one that is served: the newest that is complete, and otherwise the
+// oldest that is under way, because it has most; nil if there is none.
+func (s *swarms) choose(id ticket.KeyID) *serving {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var under *serving
+	for _, v := range slices.Backward(s.keys[id]) {
+		switch {
+		case v.until.IsZero():
+			under = v
+		case !s.now().After(v.until) && s.lib.lists(v.root):
+			return v
 		}
-		s.mu.Unlock()
 	}
-	return s.trees.Tree(ctx, root)
+	return under
+}
+
+// Tree implements exchange.Content: what the library has whole, or else what the get of the grant has of it.
+func (s *swarms) Tree(ctx context.Context, g exchange.Grant) (exchange.Tree, func(), error) {
+	if s.lib.sizeOf(g.Root) >= 0 {
+		return s.trees.Tree(ctx, g.Root)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if x := s.gets[g.Ref]; x != nil {
+		return x.part, func() {}, nil
+	}
+	return nil, nil, exchange.ErrGone // a moment ago
 }
 
 // Get implements exchange.Content: the peer that asked compares what it gets with c.

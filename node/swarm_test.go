@@ -3,6 +3,7 @@ package node
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"cairn/swarm/exchange"
 	"cairn/swarm/ticket"
 	"cairn/web/api"
 
@@ -225,30 +227,104 @@ func TestCancelledGetServesNobody(t *testing.T) {
 	second.same(t, want)
 }
 
-// TestSameTicketTwice: a second get of the same closes what the first one left to serve, and is served instead.
+// TestSameTicketTwice: two gets with one ticket are served side by side, and the end of one does not touch the other.
 func TestSameTicketTwice(t *testing.T) {
 	t.Parallel()
 	a, _ := start(t, t.TempDir())
 	b, _ := start(t, t.TempDir())
 	src := filepath.Join(t.TempDir(), "f")
-	want := write(t, src, 2<<20)
+	want := write(t, src, 8<<20)
 	text := share(t, a, api.TicketOptions{}, src).Ticket.Text
-	part := func() *serving {
-		b.swarms.mu.Lock()
-		defer b.swarms.mu.Unlock()
-		return b.swarms.keys[keyOf(t, text)]
+	upLimit(t, a, 2<<20)
+	key := keyOf(t, text)
+	s := b.swarms
+	two := make([]*getting, 2)
+	refs := make([]string, 2)
+	for i := range two {
+		two[i] = get(t, b, api.GetRequest{Tickets: []string{text}})
+		eventually(t, "it is served", 10*time.Second, func() bool {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if len(s.keys[key]) == i+1 {
+				refs[i] = s.keys[key][i].ref
+			}
+			return refs[i] != ""
+		})
 	}
+	g, ok := s.Lookup(key)
+	if !ok || g.Ref != refs[0] {
+		t.Fatalf("%+v, %v: not the one that has most", g, ok)
+	}
+	parts := map[exchange.Tree]bool{}
+	for _, ref := range refs {
+		g.Ref = ref
+		tree, release, err := s.Tree(t.Context(), g)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer release()
+		parts[tree] = true
+	}
+	if len(parts) != 2 {
+		t.Error("sessions under one get are served what the other has")
+	}
+	two[0].stop()
+	if <-two[0].done; two[0].err == nil {
+		t.Fatal("too fast")
+	}
+	if g, ok := s.Lookup(key); !ok || g.Ref != refs[1] {
+		t.Errorf("%+v, %v: not the one that is left", g, ok)
+	}
+	g.Ref = refs[0]
+	if _, _, err := s.Tree(t.Context(), g); !errors.Is(err, exchange.ErrGone) {
+		t.Errorf("what the cancelled get has: %v", err)
+	}
+	upLimit(t, a, 0)
+	two[1].same(t, want)
+	if g, ok := s.Lookup(key); !ok || g.Ref != refs[1] {
+		t.Errorf("%+v, %v: not the one that is complete", g, ok)
+	}
+}
+
+// TestSharedGets: what finished gets have is served as long as is promised, of no more than so many, and then closed.
+func TestSharedGets(t *testing.T) {
+	t.Parallel()
+	a, _ := start(t, t.TempDir())
+	b, _ := start(t, t.TempDir())
+	src := filepath.Join(t.TempDir(), "f")
+	want := write(t, src, 1<<20)
+	text := share(t, a, api.TicketOptions{}, src).Ticket.Text
+	key := keyOf(t, text)
+	s := b.swarms
 	get(t, b, api.GetRequest{Tickets: []string{text}}).same(t, want)
-	old := part()
-	get(t, b, api.GetRequest{Tickets: []string{text}}).same(t, want)
-	if part() == old {
-		t.Fatal("the second get is not served")
+	s.mu.Lock()
+	first := s.ended[0]
+	s.mu.Unlock()
+	open := func(g *shared) bool {
+		_, err := g.part.ReadLeaf(t.Context(), 0, nil)
+		return err == nil
 	}
-	if _, err := old.part.ReadLeaf(t.Context(), 0, nil); err == nil {
-		t.Error("the files of the first get stay open")
+	for range keptShared {
+		if !open(first) {
+			t.Fatal("one of few is closed")
+		}
+		get(t, b, api.GetRequest{Tickets: []string{text}}).same(t, want)
 	}
-	if _, err := part().part.ReadLeaf(t.Context(), 0, nil); err != nil {
-		t.Error(err)
+	s.mu.Lock()
+	last := s.ended[len(s.ended)-1]
+	if n := len(s.ended); n != keptShared || len(s.gets) != n || len(s.keys[key]) != n || open(first) || !open(last) {
+		t.Errorf("%d, %d and %d are served; the first: %v, the last: %v", n, len(s.gets), len(s.keys[key]), open(first), open(last))
+	}
+	for _, g := range s.ended {
+		g.until = g.until.Add(-2 * servedFor)
+	}
+	s.mu.Unlock()
+	if _, ok := s.Lookup(key); ok {
+		t.Error("served after its time")
+	}
+	s.sweep()
+	if len(s.gets)+len(s.ended)+len(s.keys) != 0 || open(last) {
+		t.Errorf("kept after its time: %d, %d, %d", len(s.gets), len(s.ended), len(s.keys))
 	}
 }
 

@@ -14,8 +14,7 @@ import (
 // keptTrees is how many trees without a user stay in memory, at 32 bytes a leaf each.
 const keptTrees = 8
 
-// trees builds the flat form of objects that this peer holds, once for all who use it at a time. It is the
-// exchange.Content of the server.
+// trees builds the flat form of objects that this peer holds, once for all who use it at a time.
 type trees struct {
 	block.Getter
 	size func(cid.Cid) int64 // of an object in the library; -1 if it is not there
@@ -36,7 +35,7 @@ func newTrees(g block.Getter, size func(cid.Cid) int64) *trees {
 	return &trees{Getter: g, size: size, trees: map[cid.Cid]*sharedTree{}}
 }
 
-// Tree implements exchange.Content.
+// Tree returns the tree of root as the exchange takes it, to be released once.
 func (t *trees) Tree(ctx context.Context, root cid.Cid) (exchange.Tree, func(), error) {
 	tree, release, err := t.open(ctx, root)
 	if err != nil {

@@ -89,7 +89,7 @@ func (s *Server) handshake(st network.Stream, x *shake) (_ *session, err error) 
 		return nil, &refusal{reason: reasonOf(grant.State)}
 	}
 	ss.grant(ticket.KeyID(id), grant)
-	tree, release, err := s.cfg.Content.Tree(ctx, grant.Root)
+	tree, release, err := s.cfg.Content.Tree(ctx, grant)
 	if err != nil {
 		s.cfg.Log.Warn("shared object can not be read", "root", grant.Root.String(), "error", err)
 		return nil, &refusal{reason: pb.Refused_GONE}

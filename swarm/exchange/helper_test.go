@@ -77,8 +77,8 @@ func (o *object) Get(_ context.Context, c cid.Cid, dst []byte) ([]byte, error) {
 	return append(dst[:0], b...), nil
 }
 
-func (o *object) Tree(_ context.Context, root cid.Cid) (Tree, func(), error) {
-	if root != o.root {
+func (o *object) Tree(_ context.Context, g Grant) (Tree, func(), error) {
+	if g.Root != o.root {
 		return nil, nil, block.ErrNotFound
 	}
 	o.mu.Lock()

@@ -9,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ipfs/go-cid"
-
 	"cairn/storage/block"
 	"cairn/swarm/exchange/pb"
 )
@@ -39,8 +37,8 @@ func (g *growing) come(leaves ...int) {
 	g.more = make(chan struct{})
 }
 
-func (g *growing) Tree(ctx context.Context, root cid.Cid) (Tree, func(), error) {
-	_, release, err := g.object.Tree(ctx, root)
+func (g *growing) Tree(ctx context.Context, r Grant) (Tree, func(), error) {
+	_, release, err := g.object.Tree(ctx, r)
 	return g, release, err
 }
 

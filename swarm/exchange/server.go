@@ -35,7 +35,7 @@ type Grant struct {
 	Size    int64  // bytes of content
 	State   error  // nil, or ErrExpired, ErrUsedUp, ErrRevoked: told only to a peer whose proof was right
 	NoSwarm bool   // downloaders are not introduced to each other
-	Ref     string // the ticket's id in the library
+	Ref     string // what sessions are counted and dropped by; the same for all of one object under one ticket at a time
 }
 
 // Tree is an object flattened to leaves; *dag.Tree is one.
@@ -47,9 +47,10 @@ type Tree interface {
 
 // Content is what is served.
 type Content interface {
-	// Tree returns the object under a root, to be released once when the session ends. Safe for concurrent use.
-	Tree(ctx context.Context, root cid.Cid) (t Tree, release func(), err error)
-	// Get returns verified bytes. It is called by several goroutines of one session at a time.
+	// Tree returns the object that a grant is for, to be released once when the session ends. Safe for concurrent use.
+	Tree(ctx context.Context, g Grant) (t Tree, release func(), err error)
+	// Get returns the bytes of a node or leaf. It finds out whether they have changed since they were stored, but need
+	// not hash them: the receiver does. It is called by several goroutines of one session at a time.
 	block.Getter
 }
 

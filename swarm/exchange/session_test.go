@@ -57,7 +57,7 @@ func TestLeafOfOtherSize(t *testing.T) {
 
 type lying struct{ *object }
 
-func (l lying) Tree(ctx context.Context, _ cidT) (Tree, func(), error) {
+func (l lying) Tree(context.Context, Grant) (Tree, func(), error) {
 	return oneMore(l), func() {}, nil
 }
 
