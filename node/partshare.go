@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"time"
 
@@ -89,18 +90,23 @@ func (p *partShare) linger(ctx context.Context) {
 	}
 }
 
+// others counts the downloaders that have this object from us by one of our gets, whichever.
 func (p *partShare) others() (n int) {
 	for _, s := range p.n.server.Sessions() {
-		if s.Ref == p.ref() && !s.News {
+		if p.serves(s) && !s.News {
 			n++
 		}
 	}
 	return n
 }
 
+func (p *partShare) serves(s exchange.SessionInfo) bool {
+	return s.Root == p.goal.root && strings.HasPrefix(s.Ref, refOfGet)
+}
+
 func (p *partShare) sent() (sum int64) {
 	for _, s := range p.n.server.Sessions() {
-		if s.Ref == p.ref() {
+		if p.serves(s) {
 			sum += s.Sent
 		}
 	}
