@@ -101,7 +101,7 @@ func (p *partShare) others() (n int) {
 }
 
 func (p *partShare) serves(s exchange.SessionInfo) bool {
-	return s.Root == p.goal.root && strings.HasPrefix(s.Ref, refOfGet)
+	return s.Root == p.goal.root && strings.HasPrefix(s.Ref, ofGet)
 }
 
 func (p *partShare) sent() (sum int64) {
