@@ -24,7 +24,8 @@ type Partial interface {
 	// Since returns the leaves that have come, in the order they came, from position pos on, and a channel that is
 	// closed when there are more. The slice must not be changed.
 	Since(pos int) (leaves []uint32, more <-chan struct{})
-	// ReadLeaf returns the verified bytes of leaf i, block.ErrNotFound if it has not come.
+	// ReadLeaf returns the bytes of leaf i, which were verified when it came and, as with Content.Get, are only looked at
+	// for changes since; block.ErrNotFound if it has not come.
 	ReadLeaf(ctx context.Context, i int, dst []byte) ([]byte, error)
 }
 
