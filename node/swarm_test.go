@@ -508,6 +508,7 @@ func TestNothingLeaks(t *testing.T) {
 	alone.NoSwarm = true // or b would have all of it for c
 	get(t, b, alone).same(t, want)
 	upLimit(t, a, 6<<20)
+	upLimit(t, b, 1<<20) // what b has of the first get must not be all that c needs
 	cancelled, lost := get(t, b, q), get(t, c, q)
 	eventually(t, "they are under way", 10*time.Second, func() bool { return b.meter.Total().Down > 13<<20 && c.meter.Total().Down > 1<<20 })
 	cancelled.stop()

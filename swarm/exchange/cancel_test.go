@@ -10,6 +10,7 @@ import (
 
 	"cairn/storage/block"
 	"cairn/swarm/exchange/pb"
+	"cairn/swarm/ticket"
 )
 
 // TestCancelLeaves: what is queued is skipped in its place, what was planned comes, and the rest is not touched.
@@ -147,6 +148,48 @@ func TestCancelOfNothing(t *testing.T) {
 	}
 }
 
+// counted tells of each Lookup.
+type counted struct {
+	Rights
+	looked chan struct{}
+}
+
+func (c counted) Lookup(id ticket.KeyID) (Grant, bool) {
+	c.looked <- struct{}{}
+	return c.Rights.Lookup(id)
+}
+
+// TestCancelsCost: a cancel that has to look through many ranges counts as several requests.
+func TestCancelsCost(t *testing.T) {
+	const ranges, cancels, rate = 4000, 1000, 8000
+	o := newObject(1, 0, slices.Repeat([]int{10}, 2*ranges+2)...)
+	gate, looked := make(chan struct{}), make(chan struct{}, 2*ranges)
+	w := newWorld(t, o, overTCP, func(c *ServerConfig) {
+		c.Content, c.Limits.Requests = slow{o, gate}, rate
+		c.Rights = counted{c.Rights, looked}
+	})
+	c := w.rawDial(t)
+	c.enter(w.t)
+	<-looked
+	began := time.Now()
+	var all []byte
+	for i := range ranges {
+		all = append(all, leavesMessage(uint64(2*i), 1)...)
+	}
+	for range cancels {
+		all = appendMessage(all, kindCancel, &pb.Cancel{Start: 2*ranges + 1, Count: 1})
+	}
+	c.send(append(all, leavesMessage(1, 1)...))
+	for range ranges + 1 {
+		<-looked
+	}
+	// Without the cost of cancels all would pass at once.
+	least := time.Duration(ranges+cancels*(ranges-depth)/cancelLooks-rate) * time.Second / rate
+	if took := time.Since(began); took < least {
+		t.Errorf("it took %v, want at least %v", took, least)
+	}
+}
+
 // FuzzTodo compares the queue of a server with a list of leaves, one by one.
 func FuzzTodo(f *testing.F) {
 	f.Add([]byte{0, 0, 20, 1, 5, 3, 2, 2, 2, 0, 3, 3, 1, 0, 50})
@@ -186,7 +229,7 @@ func FuzzTodo(f *testing.F) {
 					twin = append(twin, leaf{start + i, false})
 				}
 			case 1:
-				if td.cancel(start, count) != nil {
+				if _, err := td.cancel(start, count); err != nil {
 					return
 				}
 				for k := range twin {

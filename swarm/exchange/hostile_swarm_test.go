@@ -246,11 +246,12 @@ func TestHostileSwarm(t *testing.T) {
 // longer than it may be.
 func TestCancelsAreBounded(t *testing.T) {
 	l := Limits{}.withDefaults()
+	cancel := func(td *todo, i int) error { _, err := td.cancel(i*2, 1); return err }
 	for name, step := range map[string]func(*todo, int) error{
 		"in turn": func(td *todo, i int) error {
-			return errors.Join(td.push(request{kind: kindGetLeaves, start: i * 2, count: 1}), td.cancel(i*2, 1))
+			return errors.Join(td.push(request{kind: kindGetLeaves, start: i * 2, count: 1}), cancel(td, i))
 		},
-		"pieces": func(td *todo, i int) error { return td.cancel(i*2, 1) },
+		"pieces": cancel,
 	} {
 		td := newTodo(l)
 		td.push(request{kind: kindGetLeaves, start: 0, count: 1 << 20})

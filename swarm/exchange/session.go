@@ -52,6 +52,7 @@ type session struct {
 	met      chan struct{}            // capacity 1: there may be someone to introduce
 
 	todo   *todo
+	looked int          // ranges that the last message made us look at; of the goroutine of requests
 	active atomic.Int64 // unix nanoseconds of the last byte sent
 
 	dropMu  sync.Mutex
@@ -191,6 +192,10 @@ func (ss *session) finish(cause error) error {
 	return cause
 }
 
+// cancelLooks is how many ranges a cancel may look at for as much as a request costs: what they make us do is bounded
+// by Limits.Requests together.
+const cancelLooks = 256
+
 // requests reads what the client asks until the stream ends or something is wrong.
 func (ss *session) requests(ctx context.Context) error {
 	cfg := ss.srv.cfg
@@ -204,9 +209,10 @@ func (ss *session) requests(ctx context.Context) error {
 		if err != nil {
 			return lost(within(err))
 		}
-		if err := lim.Wait(ctx); err != nil {
+		if err := lim.WaitN(ctx, min(1+ss.looked/cancelLooks, lim.Burst())); err != nil {
 			return context.Cause(ctx)
 		}
+		ss.looked = 0
 		if err := ss.request(h); err != nil {
 			return err
 		}
@@ -331,7 +337,9 @@ func (ss *session) cancelRequest(h header) error {
 	if err := ss.inObject(m.Start, m.Count); err != nil {
 		return err
 	}
-	return ss.todo.cancel(int(m.Start), int(m.Count))
+	looked, err := ss.todo.cancel(int(m.Start), int(m.Count))
+	ss.looked = looked
+	return err
 }
 
 func (ss *session) doneRequest(h header) (rq request, err error) {

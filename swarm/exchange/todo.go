@@ -56,10 +56,12 @@ func (t *todo) push(rq request) error {
 	return nil
 }
 
-// cancel turns what is queued of a range of leaves into skips, in their places, and marks what was taken already.
-func (t *todo) cancel(start, count int) error {
+// cancel turns what is queued of a range of leaves into skips, in their places, and marks what was taken already. It
+// returns how many ranges and leaves it looked at.
+func (t *todo) cancel(start, count int) (looked int, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	looked = len(t.taken) + len(t.q)
 	for i := range t.taken {
 		if start <= i && i < start+count {
 			t.taken[i] = true
@@ -81,10 +83,10 @@ func (t *todo) cancel(start, count int) error {
 			i++
 		}
 		if len(t.q) > t.limit.Ranges {
-			return fmt.Errorf("%w: too many pieces of requests outstanding", ErrProtocol)
+			return looked, fmt.Errorf("%w: too many pieces of requests outstanding", ErrProtocol)
 		}
 	}
-	return nil
+	return looked, nil
 }
 
 // pop waits for something to do: a request, or of one for leaves the first leaf, so that the rest can still be
