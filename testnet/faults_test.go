@@ -205,7 +205,7 @@ func TestTermUnderLoad(t *testing.T) {
 	ticket := share(t, a.Home, src)
 	b := newHome(t)
 	out := filepath.Join(dir(t), "out")
-	get := background(t, b, "get", "--json", ticket, "-o", out)
+	get := background(t, b, "get", "--json", "--wait", "5s", ticket, "-o", out)
 	if err := fetching(t, get); err != nil {
 		t.Fatal(err)
 	}

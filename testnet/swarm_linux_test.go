@@ -274,7 +274,7 @@ func sleep(t *testing.T, p *Proc) {
 // The object is many small files: what is lost with a connection is up to a leaf, and with leaves of 1 MiB the
 // object would have to be large before that is 1 %.
 func TestTransfersSurvive(t *testing.T) {
-	const files, each, rate = 512, 64 << 10, 40e6
+	const files, each, rate = 768, 64 << 10, 60e6
 	const size = files * each
 	l := network(t)
 	src := filepath.Join(dir(t), "tree")
