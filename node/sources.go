@@ -485,11 +485,13 @@ func (s *sources) view(states []fetch.SourceState) []api.TransferSource {
 	seen := map[peer.ID]int{}
 	for _, st := range states {
 		v := api.TransferSource{PeerID: st.Peer.String(), Bytes: st.Bytes, State: string(st.State), Role: "source", Partial: st.Partial}
-		if st.Err != nil {
+		switch {
+		case st.Err != nil:
 			v.Reason = explain(st.Err).Message
-		}
-		if st.Stalled && st.Err == nil {
+		case st.Stalled:
 			v.Reason = "sends nothing at the moment"
+		case st.Asked > 0:
+			v.BPS = int64(st.Rate)
 		}
 		switch {
 		case !st.Partial:
