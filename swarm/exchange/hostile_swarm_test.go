@@ -336,6 +336,7 @@ func TestDoneWhileRunning(t *testing.T) {
 	if err := s.Done(t.Context(), testID); !errors.Is(err, ErrClosed) {
 		t.Errorf("%v, want ErrClosed", err)
 	}
+	<-s.ended // Run has the reader until then
 	if _, err := s.r.ReadByte(); err == nil || errors.Is(err, io.ErrNoProgress) {
 		t.Error("the stream is still open")
 	}
