@@ -199,7 +199,7 @@ func TestMovesToTCP(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	upLimit(t, a, 6<<20)
+	upLimit(t, a, 4<<20) // ten seconds, so that there is time to move
 	g := get(t, b, api.GetRequest{Tickets: []string{text}})
 	why := func() string {
 		for _, x := range of(b, "download") {

@@ -26,6 +26,7 @@ func tcp(t *testing.T, m *lab.Machine, open bool) {
 // TestRaceToTCP: a download that began over QUIC, because TCP did not answer in time, goes on over TCP as soon as that
 // answers, and says so. What it has by then does not come again.
 func TestRaceToTCP(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	const size = 40 * mib
 	r := raceRoom(t, size, 40e6)
 	f := r.begin(t, 0)
@@ -51,6 +52,7 @@ func TestRaceToTCP(t *testing.T) {
 
 // TestRaceFlaps: TCP that answers and goes again costs time, and not the download.
 func TestRaceFlaps(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	const size = 40 * mib
 	r := raceRoom(t, size, 20e6)
 	f := r.begin(t, 0)

@@ -175,6 +175,7 @@ func (r *room) all(t *testing.T, flags ...string) (all []*fetch) {
 
 // TestNoSwarm: who does not want to meet others does not, whether the ticket says so or the downloader.
 func TestNoSwarm(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	t.Run("ticket", func(t *testing.T) {
 		r := newRoom(t, 3, 16*mib, 100e6, "--no-swarm")
 		for _, f := range r.all(t) {
@@ -274,6 +275,7 @@ func sleep(t *testing.T, p *Proc) {
 // The object is many small files: what is lost with a connection is up to a leaf, and with leaves of 1 MiB the
 // object would have to be large before that is 1 %.
 func TestTransfersSurvive(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	const files, each, rate = 768, 64 << 10, 60e6
 	const size = files * each
 	l := network(t)
