@@ -123,7 +123,7 @@ func (c *contact) visit(ctx context.Context, sess *exchange.Session) (useful boo
 		if s.alone() {
 			return nil, exchange.ErrClosed
 		}
-		return exchange.Dial(ctx, n.host, c.ticket, exchange.ClientConfig{Meter: n.meter, News: true})
+		return c.news(ctx)
 	}
 	if c.origin == fromTicket {
 		src.peers = s.introduced
@@ -150,6 +150,11 @@ func (c *contact) visit(ctx context.Context, sess *exchange.Session) (useful boo
 	}
 	came := n.meter.Peer(c.ticket.Peer).Down > down
 	return came || why == nil || n.now().Sub(began) >= longVisit && !src.owes(), why
+}
+
+// news makes a session that asks for no content, which the peer does not count as a downloader.
+func (c *contact) news(ctx context.Context) (*exchange.Session, error) {
+	return exchange.Dial(ctx, c.s.n.host, c.ticket, exchange.ClientConfig{Meter: c.s.n.meter, News: true})
 }
 
 // next takes another ticket of the same peer, which does not honour this one any more.
@@ -265,7 +270,7 @@ func (c *contact) attend(ctx context.Context, src *source) error {
 func (c *contact) alive(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, probeFor)
 	defer cancel()
-	sess, err := exchange.Dial(ctx, c.s.n.host, c.ticket, exchange.ClientConfig{Handshake: probeFor})
+	sess, err := c.news(ctx)
 	if err != nil {
 		return !transient(err) && ctx.Err() == nil || errors.Is(err, exchange.ErrBusy)
 	}

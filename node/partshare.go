@@ -78,39 +78,28 @@ func (p *partShare) linger(ctx context.Context) {
 	if !serving || p.n.cfg.Mode != ModeCommand {
 		return
 	}
-	end, idle, sent := p.n.now().Add(lingerFor), p.n.now().Add(lingerIdle), int64(-1)
+	end, idle, before := p.n.now().Add(lingerFor), p.n.now().Add(lingerIdle), int64(-1)
 	for {
 		now := p.n.now()
-		if s := p.sent(); s != sent {
-			sent, idle = s, now.Add(lingerIdle)
+		others, sent := p.served()
+		if sent != before {
+			before, idle = sent, now.Add(lingerIdle)
 		}
-		if p.others() == 0 || now.After(end) || now.After(idle) || !pause(ctx, lingerLook) {
+		if others == 0 || now.After(end) || now.After(idle) || !pause(ctx, lingerLook) {
 			return
 		}
 	}
 }
 
-// others counts the downloaders that have this object from us by one of our gets, whichever.
-func (p *partShare) others() (n int) {
+// served counts the downloaders that have this object from us by one of our gets, whichever, and the bytes that those
+// who are there were sent.
+func (p *partShare) served() (downloaders int, sent int64) {
 	for _, s := range p.n.server.Sessions() {
-		if p.serves(s) && !s.News {
-			n++
+		if s.Root == p.goal.root && strings.HasPrefix(s.Ref, ofGet) && !s.News {
+			downloaders, sent = downloaders+1, sent+s.Sent
 		}
 	}
-	return n
-}
-
-func (p *partShare) serves(s exchange.SessionInfo) bool {
-	return s.Root == p.goal.root && strings.HasPrefix(s.Ref, ofGet)
-}
-
-func (p *partShare) sent() (sum int64) {
-	for _, s := range p.n.server.Sessions() {
-		if p.serves(s) {
-			sum += s.Sent
-		}
-	}
-	return sum
+	return downloaders, sent
 }
 
 // end stops serving, or goes on for a while with what is complete.

@@ -11,8 +11,8 @@ import (
 	"cairn/swarm/exchange"
 	"cairn/swarm/fetch"
 	"cairn/swarm/ticket"
-
 	"cairn/web/api"
+
 	"github.com/ipfs/go-cid"
 )
 

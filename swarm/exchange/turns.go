@@ -33,7 +33,7 @@ type turn struct {
 
 func newTurn() *turn { return &turn{ready: make(chan struct{}, 1)} }
 
-// want asks for a turn. The caller waits with wait until has says that it has it, and then owes give.
+// want asks for a turn. The caller asks has until it has it, and then owes give.
 func (t *turns) want(me *turn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
