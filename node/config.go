@@ -47,6 +47,10 @@ type Config struct {
 	Mode    string
 	Version string
 	Log     *slog.Logger
+
+	// Passphrase is asked for what the keys are under: with 1, 2, 3 while it is wrong, with 0 for keys that are about to be
+	// made. nil and no error: there is none. The bytes are overwritten after use. A nil func is one that has none.
+	Passphrase func(attempt int) ([]byte, error)
 }
 
 // key is one configuration key; the table is the one source of names, defaults and help.
