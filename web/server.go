@@ -83,7 +83,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	s.api, s.pages = newMux(s), newMux(s)
 	description := api.Register(s.api, api.Config{
-		Peer: cfg.Peer, Access: access{s}, Log: cfg.Log, Heartbeat: cfg.Heartbeat, Stopping: s.stopping,
+		Peer: cfg.Peer, Access: doorkeeper{s}, Log: cfg.Log, Heartbeat: cfg.Heartbeat, Stopping: s.stopping,
 	})
 	text, err := json.Marshal(description)
 	if err != nil {
