@@ -61,6 +61,7 @@ type remote interface {
 	SetLimits(ctx context.Context, l api.Limits) (api.Limits, error)
 	Handover(ctx context.Context) error
 	LoginCode(ctx context.Context) (api.LoginCode, error)
+	api.Network
 	Close()
 }
 
