@@ -84,7 +84,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	s.api, s.pages = newMux(s), newMux(s)
 	description := api.Register(s.api, api.Config{
-		Peer: cfg.Peer, Network: cfg.Network, Access: access{s}, Log: cfg.Log, Heartbeat: cfg.Heartbeat, Stopping: s.stopping,
+		Peer: cfg.Peer, Network: cfg.Network, Access: doorkeeper{s}, Log: cfg.Log, Heartbeat: cfg.Heartbeat, Stopping: s.stopping,
 	})
 	text, err := json.Marshal(description)
 	if err != nil {
