@@ -324,8 +324,8 @@ func (n *Node) member(p *place, in membership.Info, known map[peer.ID]memberSigh
 	return m
 }
 
-// Revoke ends a membership.
-func (n *Node) Revoke2(ctx context.Context, ref string, r api.RevokeRequest) (api.RevokeResult, error) {
+// RevokeMember ends a membership.
+func (n *Node) RevokeMember(ctx context.Context, ref string, r api.RevokeRequest) (api.RevokeResult, error) {
 	res, err := n.revokeMember(ctx, ref, r)
 	n.record(ctx, "member.revoke", cmp.Or(res.Member.Name, ref), err)
 	return res, explained(err)

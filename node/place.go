@@ -29,6 +29,9 @@ type place struct {
 	host     host.Host
 	server   *exchange.Server // of what members may fetch without a ticket
 	svc      *admission.Service
+	alerts   *alerts
+	n        *Node
+	began    time.Time
 
 	stop context.CancelFunc
 	done chan struct{} // closed when svc has ended
@@ -138,7 +141,7 @@ func (n *Node) meet(ctx context.Context) (p *place, who []peer.ID) {
 		if p = n.place(); p == nil {
 			return nil, nil
 		}
-		if who = p.holders(); len(who) > 0 && p.svc.Settled() || n.now().After(end) || !pause(ctx, 50*time.Millisecond) {
+		if who = p.holders(); len(who) > 0 && p.settled() || n.now().After(end) || !pause(ctx, 50*time.Millisecond) {
 			return p, who
 		}
 	}

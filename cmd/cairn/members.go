@@ -200,7 +200,7 @@ func runRevoke(ctx context.Context, e *env, o revokeOptions) error {
 		if err := e.confirm(o.yes, fmt.Sprintf("Revoke %s (%s, …%s)? It can not come back with this identity.", m.Name, m.Role, lastOf(m.ID))); err != nil {
 			return err
 		}
-		res, err = p.Revoke(ctx, m.ID, api.RevokeRequest{Void: o.void, Reason: o.reason})
+		res, err = p.RevokeMember(ctx, m.ID, api.RevokeRequest{Void: o.void, Reason: o.reason})
 		return err
 	})
 	if err != nil {
