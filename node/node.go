@@ -112,7 +112,7 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 	n.shape = shape.New(n.now)
 	n.limits = newLimits(n.home.dir, n.shape, n.log)
 	n.transfers = newTransfers(n.hub, n.now, newID)
-	if n.host, err = n.listen(transport.Config{Key: id}); err != nil {
+	if n.host, err = n.listen(transport.Config{Key: id, Limits: cfg.Limits}); err != nil {
 		return nil, err
 	}
 	if n.lib, err = newLibrary(n.store, n.hub, n.now, n.self); err != nil {
