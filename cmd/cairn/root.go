@@ -125,7 +125,7 @@ func newHelp() *cobra.Command {
 // begin settles the global flags once the command line is understood.
 func (e *env) begin() error {
 	e.started = true
-	if _, err := e.logger("", ""); err != nil {
+	if _, _, err := e.logger("", "info", ""); err != nil {
 		return err // told even where another process is the peer and no log is written
 	}
 	return e.findHome()

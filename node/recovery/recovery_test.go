@@ -75,8 +75,7 @@ func TestWordsWrong(t *testing.T) {
 	if _, err := FromWords(strings.Repeat("abandon ", 24)); !errors.Is(err, ErrChecksum) || errors.Is(err, ErrWords) {
 		t.Error(err)
 	}
-	swapped := change(0, ws[1])
-	swapped = strings.Join(append([]string{ws[1], ws[0]}, ws[2:]...), " ")
+	swapped := strings.Join(append([]string{ws[1], ws[0]}, ws[2:]...), " ")
 	if _, err := FromWords(swapped); !errors.Is(err, ErrChecksum) {
 		t.Error("swapped words:", err)
 	}
