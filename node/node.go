@@ -88,7 +88,10 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 	if cfg.Mode == ModeCommand {
 		cfg.HTTP = "" // it is gone before anyone could look at a page
 	}
-	n := &Node{cfg: cfg, log: cfg.Log, now: time.Now, started: time.Now(), gate: newGate(), ready: make(chan struct{}), handover: make(chan struct{})}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	n := &Node{cfg: cfg, log: cfg.Log, now: cfg.Now, started: cfg.Now(), gate: newGate(), ready: make(chan struct{}), handover: make(chan struct{})}
 	life, end := context.WithCancel(context.Background())
 	n.end, n.life = end, life.Done()
 	defer func() {
@@ -117,7 +120,7 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 	n.shape = shape.New(n.now)
 	n.limits = newLimits(n.home.dir, n.shape, n.log)
 	n.transfers = newTransfers(n.hub, n.now, newID)
-	if n.host, err = n.listen(transport.Config{Key: id}); err != nil {
+	if n.host, err = n.listen(transport.Config{Key: id, Limits: cfg.Limits}); err != nil {
 		return nil, err
 	}
 	if n.lib, err = newLibrary(n.store, n.hub, n.now, n.self); err != nil {
