@@ -100,8 +100,8 @@ func (n *Node) newPlace() (_ *place, err error) {
 		return nil, err
 	}
 	gate := admission.NewGate(n.now)
-	c := transport.Config{Key: p.identity, Gater: gate, Limits: n.cfg.MemberLimits}
-	if p.host, err = n.listen(c, memberHost, n.cfg.MemberListen, DefaultMemberPort); err != nil {
+	c := transport.Config{Key: p.identity, Gater: gate, Limits: n.cfg.Limits}
+	if p.host, err = n.listen(c, memberPorts, n.cfg.MemberListen, DefaultMemberPort); err != nil {
 		return nil, err
 	}
 	ups := newUploads(n.lib, n.swarms, n.transfers)
@@ -349,8 +349,8 @@ func (a *alerts) list(me membership.Info, now time.Time) []api.Alert {
 
 // renew asks an administrator that is connected for a certificate with another name.
 func (n *Node) renew(ctx context.Context, p *place, name string) error {
-	_, err := p.svc.Renew(ctx, name, nil)
-	if errors.Is(err, admission.ErrNoAdministrator) {
+	err := p.svc.Renew(ctx, name)
+	if errors.Is(err, admission.ErrNoAdmin) {
 		return api.Errorf(api.CodeUnavailable, "no administrator can be reached, and a name is part of the certificate that they give").
 			WithHint("%s", whoCan(p))
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"cairn/consensus/admission"
 	"cairn/consensus/membership"
 	"cairn/web/api"
 
@@ -49,7 +50,7 @@ func (n *Node) networkStatus() api.NetworkStatus {
 	st.Connected = len(p.host.Network().Peers())
 	st.Addresses = addressesOf(p.host)
 	st.Alerts = p.alerts.list(me, now)
-	for _, l := range n.cfg.MemberLimits.List() {
+	for _, l := range n.cfg.Limits.List() {
 		st.Limits = append(st.Limits, api.Limit{Name: l.Name, Value: l.Value})
 	}
 	return st
@@ -133,7 +134,7 @@ func (n *Node) init(ctx context.Context, r api.InitRequest) (api.InitResult, err
 	if err != nil {
 		return api.InitResult{}, err
 	}
-	if err := n.enter(ctx, append(docs, d), nil); err != nil {
+	if err := n.enter(ctx, admission.Records(append(docs, d))); err != nil {
 		return api.InitResult{}, err
 	}
 	res.Network = n.networkStatus()
@@ -186,11 +187,11 @@ func (n *Node) join(ctx context.Context, r api.JoinRequest) (api.NetworkStatus, 
 	}
 	ctx, cancel := context.WithTimeout(ctx, joinFor)
 	defer cancel()
-	joined, err := n.askToJoin(ctx, inv, name)
+	joined, err := admission.Join(ctx, admission.JoinConfig{Door: n.host, Identity: n.identity.key(), Invite: inv, Name: name, Now: n.now})
 	if err != nil {
 		return api.NetworkStatus{}, err
 	}
-	if err := n.enter(ctx, joined.Docs, joined.Presences); err != nil {
+	if err := n.enter(ctx, joined.Records()); err != nil {
 		return api.NetworkStatus{}, err
 	}
 	n.meet(ctx) // usable means that somebody is there
@@ -217,13 +218,8 @@ func (n *Node) leave(ctx context.Context, p *place) error {
 	if err := n.lib.hideAll(); err != nil {
 		return err
 	}
-	id, _, _ := p.book.Network()
 	if p.book.Peer(p.id, p.svc.Now()).State == membership.StateValid {
-		d, err := membership.Revoke(p.identity, id, p.id, "", p.svc.Now())
-		if err != nil {
-			return err
-		}
-		if _, err := p.svc.Publish(ctx, d); err != nil {
+		if _, err := p.svc.Leave(ctx, ""); err != nil {
 			return err
 		}
 	}
@@ -467,17 +463,26 @@ func explainMembership(err error) *api.Error {
 		return e.WithHint("copy the whole invite again, from `cairninvite1` to its end")
 	}
 	ask := "ask an administrator of the network for a new one"
+	clocks := ""
+	var refused *admission.RefusedError
+	if errors.As(err, &refused) && refused.Skew.Abs() > time.Minute {
+		way := "ahead of"
+		if refused.Skew > 0 {
+			way = "behind"
+		}
+		clocks = fmt.Sprintf("; the clock of this machine is %s %s that of the member that was asked", refused.Skew.Abs().Round(time.Second), way)
+	}
 	for _, c := range []struct {
 		is         error
 		code       api.Code
 		text, hint string
 	}{
-		{membership.ErrExpired, api.CodeNotPermitted, "the invite has expired", ask},
+		{membership.ErrExpired, api.CodeNotPermitted, "the invite has expired" + clocks, ask},
 		{membership.ErrUsed, api.CodeNotPermitted, "the invite has been used by another peer", ask},
 		{membership.ErrRevoked, api.CodeNotPermitted, "an administrator has ended this invite or revoked this peer", ask},
 		{membership.ErrNotFor, api.CodeNotPermitted, "the invite is for another peer", "`cairn id --member` prints the id of this one; ask for an invite made for it"},
 		{membership.ErrForeign, api.CodeNotPermitted, "this is of another network", "check which network the other machine is in with `cairn network`"},
-		{membership.ErrEarly, api.CodeNotPermitted, "it is from the future: the clock of this machine or of the one that made it is wrong by more than a day", "set the clocks and try again"},
+		{membership.ErrEarly, api.CodeNotPermitted, "it is from the future: the clock of this machine or of the one that made it is wrong by more than a day" + clocks, "set the clocks and try again"},
 		{membership.ErrAuthority, api.CodeNotPermitted, plainCause(err), "ask another administrator"},
 		{membership.ErrNewer, api.CodeUnavailable, "the network speaks a newer version", "install a newer version of cairn"},
 		{membership.ErrAltered, api.CodeIntegrity, "a document of the network was altered on its way", "try again, or ask for a new invite"},

@@ -221,3 +221,23 @@ func (p *place) close() error {
 	}
 	return nil
 }
+
+// countPeers is how many peers are connected, on either host.
+func (n *Node) countPeers() (sum int) {
+	for _, h := range n.hosts() {
+		sum += len(h.Network().Peers())
+	}
+	return sum
+}
+
+// tellNetwork announces what has changed of the network since it was last called.
+func (n *Node) tellNetwork() {
+	if !n.changed.Swap(false) {
+		return
+	}
+	st := n.networkStatus()
+	n.hub.send(api.Event{Type: "network", Network: &st})
+	if ms, err := n.Members(context.Background()); err == nil {
+		n.hub.send(api.Event{Type: "members", Members: ms})
+	}
+}
