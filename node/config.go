@@ -43,6 +43,8 @@ type Config struct {
 	MDNS      bool     // announce and look for ticket peers on the local network
 	LogLevel  string
 	LogFormat string
+	TLS       TLSConfig // what HTTP is encrypted with
+	AuditKeep int64     // bytes of the audit log that are kept; 0: 64 MiB
 
 	Mode    string
 	Version string

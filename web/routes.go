@@ -70,6 +70,12 @@ func routes() []route {
 		{"POST /v1/car", classBulk},
 		{"GET /v1/car/{ref}", classBulk},
 
+		{"GET /v1/tokens", classQuick},
+		{"POST /v1/tokens", classQuick},
+		{"DELETE /v1/tokens/{ref}", classQuick},
+		{"GET /v1/audit", classQuick},
+		{"GET /v1/ca", classQuick},
+
 		{"POST /v1/local/share", classStream},
 		{"POST /v1/local/add", classStream},
 		{"POST /v1/local/get", classStream},
