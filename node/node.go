@@ -72,6 +72,9 @@ type Node struct {
 	limits    *limits
 	peers     *peerRates
 	sessions  *web.Sessions
+	tokens    *tokens
+	audit     *audit
+	ca        func() ([]byte, error) // certificate (PEM) of the authority behind HTTP; nil: there is none
 	web       *web.Server
 	metrics   *observe.Metrics
 	finder    *finder
@@ -124,11 +127,17 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 	if n.identity, err = newIdentity(n.vault); err != nil {
 		return nil, err
 	}
+	if n.audit, err = openAudit(n.home.dir, cfg.AuditSize, n.now, n.log.With("part", "audit")); err != nil {
+		return nil, err
+	}
+	if n.tokens, err = openTokens(n.home.dir, n.now, n.log.With("part", "web")); err != nil {
+		return nil, err
+	}
 	n.hub = newHub(n.now)
 	n.shape = shape.New(n.now)
 	n.limits = newLimits(n.home.dir, n.shape, n.log)
 	n.transfers = newTransfers(n.hub, n.now, newID)
-	if n.host, err = n.listen(transport.Config{Key: id, Limits: cfg.Limits}); err != nil {
+	if n.host, err = n.listen(transport.Config{Key: id, Limits: cfg.Limits}, doorPorts, cfg.Listen, DefaultPort); err != nil {
 		return nil, err
 	}
 	if n.lib, err = newLibrary(n.store, n.hub, n.now, n.self); err != nil {
@@ -156,7 +165,12 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 	}
 	n.current.Store(place)
 	n.sessions = web.NewSessions(n.now)
-	n.web, err = web.New(web.Config{Peer: n, Network: n, Sessions: n.sessions, Home: n.home.dir, HTTP: cfg.HTTP, Dashboard: dashboard.FS(),
+	source, err := n.tlsSource()
+	if err != nil {
+		return nil, err
+	}
+	n.web, err = web.New(web.Config{TLS: source, Names: cfg.TLS.Names, Tokens: n.tokens, Audit: n.audited, 
+		Peer: n, Network: n, Sessions: n.sessions, Home: n.home.dir, HTTP: cfg.HTTP, Dashboard: dashboard.FS(),
 		Metrics: n.metrics.Handler(), Log: n.log.With("part", "web"), Now: n.now, Begin: n.request})
 	if err != nil {
 		return nil, err
@@ -196,6 +210,7 @@ func (n *Node) Run(ctx context.Context) error {
 	n.start(n.place())
 	g.Go(func() error { return n.web.Run(ctx) }) // it listens since New: who dials now is answered
 	close(n.ready)
+	g.Go(func() error { n.audit.run(ctx); return nil })
 	g.Go(func() error { n.tick(ctx); return nil })
 	if n.cfg.Mode == ModeUp {
 		g.Go(func() error { n.journal.resume(ctx); return nil })
@@ -254,6 +269,12 @@ func (n *Node) close() {
 	if n.vault != nil {
 		n.vault.Close()
 	}
+	if n.tokens != nil {
+		n.warn("write uses of tokens", n.tokens.close())
+	}
+	if n.audit != nil { // after everybody who has something to say
+		n.warn("close audit log", n.audit.close())
+	}
 	if n.home != nil {
 		n.warn("release lock", n.home.close())
 	}
@@ -281,6 +302,7 @@ func (n *Node) tick(ctx context.Context) {
 		n.transfers.tick(now)
 		n.staleConns()
 		n.tickLimits(now)
+		n.tokens.tick(now)
 		if r := n.peers.tick(now); r != last {
 			last = r
 			n.hub.send(api.Event{Type: "rates", Rates: &r})
