@@ -169,7 +169,7 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 	if err != nil {
 		return nil, err
 	}
-	n.web, err = web.New(web.Config{TLS: source, Names: cfg.TLS.Names, Tokens: n.tokens, Audit: n.audited, 
+	n.web, err = web.New(web.Config{TLS: source, Names: cfg.TLS.Names, Tokens: n.tokens, Audit: n.audited,
 		Peer: n, Network: n, Sessions: n.sessions, Home: n.home.dir, HTTP: cfg.HTTP, Dashboard: dashboard.FS(),
 		Metrics: n.metrics.Handler(), Log: n.log.With("part", "web"), Now: n.now, Begin: n.request})
 	if err != nil {
