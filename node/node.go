@@ -11,10 +11,8 @@ package node
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,7 +30,6 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
-	ma "github.com/multiformats/go-multiaddr"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -54,9 +51,9 @@ type Node struct {
 	store     *storage.Store
 	host      host.Host // the door: for strangers
 	identity  *identity
-	changing  sync.Mutex            // held while the peer enters or leaves a network
-	current   atomic.Pointer[place] // in its network; nil: it is in none
-	changed   atomic.Bool           // something of the network has, since it was last told
+	changing  sync.Mutex           // held while the peer enters or leaves a network
+	current   atomic.Pointer[seat] // in its network; nil: it is in none
+	changed   atomic.Bool          // something of the network has, since it was last told
 
 	hub       *hub
 	lib       *library
@@ -159,11 +156,11 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 	n.finder = newFinder(n.host, n.log.With("part", "mdns"))
 	n.metrics = observe.New(observe.Sources{Store: n.store.Stats, Exchange: n.server.Stats, Meter: n.meter.Total,
 		Peers: n.countPeers, Transfers: n.transfers.active, Pool: n.pool.InUse}, cfg.Version)
-	place, err := n.newPlace()
+	seat, err := n.newSeat()
 	if err != nil {
 		return nil, err
 	}
-	n.current.Store(place)
+	n.current.Store(seat)
 	n.sessions = web.NewSessions(n.now)
 	source, err := n.tlsSource()
 	if err != nil {
@@ -207,7 +204,7 @@ func (n *Node) Run(ctx context.Context) error {
 	defer stop()
 	g, ctx := errgroup.WithContext(ctx)
 	n.host.SetStreamHandler(exchange.Protocol, n.server.Handle)
-	n.start(n.place())
+	n.start(n.seat())
 	g.Go(func() error { return n.web.Run(ctx) }) // it listens since New: who dials now is answered
 	close(n.ready)
 	g.Go(func() error { n.audit.run(ctx); return nil })

@@ -69,7 +69,7 @@ func (n *Node) Recover(ctx context.Context, r api.RecoverRequest) (api.RecoverRe
 	n.changing.Lock()
 	defer n.changing.Unlock()
 	res, err := n.recover(ctx, r)
-	n.record(ctx, "network.recover", res.Network.Name, err)
+	api.About(ctx, res.Network.ID)
 	return res, explained(err)
 }
 
@@ -78,7 +78,7 @@ func (n *Node) recover(ctx context.Context, r api.RecoverRequest) (api.RecoverRe
 	if err != nil {
 		return api.RecoverResult{}, err
 	}
-	if p := n.place(); p != nil {
+	if p := n.seat(); p != nil {
 		return n.recoverHere(ctx, r, root, p)
 	}
 	return n.recoverAnew(ctx, r, root, charter)
@@ -127,7 +127,7 @@ func readRoot(r api.RecoverRequest) (root crypto.PrivKey, charter membership.Doc
 }
 
 // recoverHere makes a member an administrator by the root, and settles revocations.
-func (n *Node) recoverHere(ctx context.Context, r api.RecoverRequest, root crypto.PrivKey, p *place) (api.RecoverResult, error) {
+func (n *Node) recoverHere(ctx context.Context, r api.RecoverRequest, root crypto.PrivKey, p *seat) (api.RecoverResult, error) {
 	id, _, _ := p.book.Network()
 	if networkOf(root) != id {
 		return api.RecoverResult{}, api.Errorf(api.CodeNotPermitted, "this is the root key of another network").
@@ -188,7 +188,7 @@ func (n *Node) recoverHere(ctx context.Context, r api.RecoverRequest, root crypt
 }
 
 // appoint makes the documents by which the root makes a peer an administrator.
-func appoint(root, identity crypto.PrivKey, id membership.NetworkID, me membership.Info, name string, p *place) ([]membership.Doc, error) {
+func appoint(root, identity crypto.PrivKey, id membership.NetworkID, me membership.Info, name string, p *seat) ([]membership.Doc, error) {
 	now := p.svc.Now()
 	if me.State == membership.StateRevoked || me.State == membership.StateSuspended {
 		return nil, api.Errorf(api.CodeNotPermitted, "this peer itself is out of the network: %s", me.Reason).

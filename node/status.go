@@ -18,7 +18,7 @@ func (n *Node) Status(context.Context) (api.Status, error) {
 			ReferencedFiles: st.Files, ReferencedBytes: st.FileBytes, FreeBytes: max(st.Free, 0), ReserveBytes: st.Reserve,
 			Accepting: true, CorruptBlocks: st.DamageSeen},
 	}
-	if p := n.place(); p != nil {
+	if p := n.seat(); p != nil {
 		_, s.Network, _ = p.book.Network()
 	}
 	switch {
