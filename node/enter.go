@@ -2,6 +2,8 @@ package node
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -34,18 +36,29 @@ const (
 	leavingNote = netNote + "leaving" // the network is being left: finish that before anything else
 )
 
-// records keeps what consensus/admission must not forget, sealed, as notes of the store.
+// records keeps what consensus/admission must not forget, sealed, as notes of the store. A note's id is in the clear on the
+// disk, and those of records name peers: so it is a hash, and the record holds its id itself.
 type records struct{ store *storage.Store }
+
+type keptRecord struct {
+	ID   string `json:"id"`
+	Data []byte `json:"data"`
+}
+
+func recordID(id string) string {
+	sum := sha256.Sum256([]byte(id))
+	return recordNote + hex.EncodeToString(sum[:16])
+}
 
 // Put implements admission.Store.
 func (r records) Put(ctx context.Context, all []admission.Record) error {
 	notes := make([]storage.Note, 0, len(all))
 	for _, rec := range all {
-		data, err := json.Marshal(rec.Data)
+		data, err := json.Marshal(keptRecord(rec))
 		if err != nil {
 			return fmt.Errorf("write membership: %w", err)
 		}
-		notes = append(notes, storage.Note{ID: recordNote + rec.ID, Data: data})
+		notes = append(notes, storage.Note{ID: recordID(rec.ID), Data: data})
 	}
 	return r.store.PutNotes(ctx, notes...)
 }
@@ -54,11 +67,11 @@ func (r records) Put(ctx context.Context, all []admission.Record) error {
 func (r records) Records() iter.Seq2[admission.Record, error] {
 	return func(yield func(admission.Record, error) bool) {
 		for note, err := range r.store.Notes(recordNote) {
-			rec := admission.Record{ID: strings.TrimPrefix(note.ID, recordNote)}
+			var rec keptRecord
 			if err == nil {
-				err = json.Unmarshal(note.Data, &rec.Data)
+				err = json.Unmarshal(note.Data, &rec)
 			}
-			if !yield(rec, err) {
+			if !yield(admission.Record(rec), err) {
 				return
 			}
 		}

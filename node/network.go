@@ -312,7 +312,7 @@ func (n *Node) member(p *seat, in membership.Info, known map[peer.ID]memberSight
 	m.Version, m.LastSeen, m.Cloned = seen.version, at(seen.last), seen.cloned
 	if m.Self {
 		m.Version, m.LastSeen = n.cfg.Version, at(n.now())
-	} else {
+	} else if in.State == membership.StateValid { // one that was cut off has a moment to read why
 		m.Connection = n.connection(p.host, in.ID)
 	}
 	return m
