@@ -2,10 +2,13 @@ package node
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -33,18 +36,29 @@ const (
 	leavingNote = netNote + "leaving" // the network is being left: finish that before anything else
 )
 
-// records keeps what consensus/admission must not forget, sealed, as notes of the store.
+// records keeps what consensus/admission must not forget, sealed, as notes of the store. A note's id is in the clear on the
+// disk, and those of records name peers: so it is a hash, and the record holds its id itself.
 type records struct{ store *storage.Store }
+
+type keptRecord struct {
+	ID   string `json:"id"`
+	Data []byte `json:"data"`
+}
+
+func recordID(id string) string {
+	sum := sha256.Sum256([]byte(id))
+	return recordNote + hex.EncodeToString(sum[:16])
+}
 
 // Put implements admission.Store.
 func (r records) Put(ctx context.Context, all []admission.Record) error {
 	notes := make([]storage.Note, 0, len(all))
 	for _, rec := range all {
-		data, err := json.Marshal(rec.Data)
+		data, err := json.Marshal(keptRecord(rec))
 		if err != nil {
 			return fmt.Errorf("write membership: %w", err)
 		}
-		notes = append(notes, storage.Note{ID: recordNote + rec.ID, Data: data})
+		notes = append(notes, storage.Note{ID: recordID(rec.ID), Data: data})
 	}
 	return r.store.PutNotes(ctx, notes...)
 }
@@ -53,11 +67,11 @@ func (r records) Put(ctx context.Context, all []admission.Record) error {
 func (r records) Records() iter.Seq2[admission.Record, error] {
 	return func(yield func(admission.Record, error) bool) {
 		for note, err := range r.store.Notes(recordNote) {
-			rec := admission.Record{ID: strings.TrimPrefix(note.ID, recordNote)}
+			var rec keptRecord
 			if err == nil {
-				err = json.Unmarshal(note.Data, &rec.Data)
+				err = json.Unmarshal(note.Data, &rec)
 			}
-			if !yield(rec, err) {
+			if !yield(admission.Record(rec), err) {
 				return
 			}
 		}
@@ -69,7 +83,7 @@ func (n *Node) enter(ctx context.Context, recs []admission.Record) error {
 	if err := (records{n.store}).Put(ctx, recs); err != nil {
 		return err
 	}
-	p, err := n.newPlace()
+	p, err := n.newSeat()
 	if err != nil {
 		return err
 	}
@@ -77,8 +91,8 @@ func (n *Node) enter(ctx context.Context, recs []admission.Record) error {
 	return nil
 }
 
-// newPlace makes what a member needs, from what is kept; nil when nothing of a network is.
-func (n *Node) newPlace() (_ *place, err error) {
+// newSeat makes what a member needs, from what is kept; nil when nothing of a network is.
+func (n *Node) newSeat() (_ *seat, err error) {
 	if err := n.finishLeaving(context.Background()); err != nil {
 		return nil, err
 	}
@@ -90,7 +104,7 @@ func (n *Node) newPlace() (_ *place, err error) {
 	if i < 0 {
 		return nil, nil
 	}
-	p := &place{identity: n.identity.key(), id: n.identity.id(), n: n, began: n.now(), done: make(chan struct{}), alerts: newAlerts(n.now)}
+	p := &seat{identity: n.identity.key(), id: n.identity.id(), n: n, began: n.now(), done: make(chan struct{}), alerts: newAlerts(n.now)}
 	defer func() {
 		if err != nil {
 			p.undo()
@@ -100,8 +114,8 @@ func (n *Node) newPlace() (_ *place, err error) {
 		return nil, err
 	}
 	gate := admission.NewGate(n.now)
-	c := transport.Config{Key: p.identity, Gater: gate, Limits: n.cfg.MemberLimits}
-	if p.host, err = n.listen(c, memberHost, n.cfg.MemberListen, DefaultMemberPort); err != nil {
+	c := transport.Config{Key: p.identity, Gater: gate, Limits: n.cfg.Limits}
+	if p.host, err = n.listen(c, memberPorts, n.cfg.MemberListen, DefaultMemberPort); err != nil {
 		return nil, err
 	}
 	ups := newUploads(n.lib, n.swarms, n.transfers)
@@ -121,7 +135,7 @@ func (n *Node) newPlace() (_ *place, err error) {
 }
 
 // start lets a place work until close. A nil one does nothing.
-func (n *Node) start(p *place) {
+func (n *Node) start(p *seat) {
 	if p == nil {
 		return
 	}
@@ -137,7 +151,7 @@ func (n *Node) start(p *place) {
 }
 
 // undo closes what a place that was not started has.
-func (p *place) undo() {
+func (p *seat) undo() {
 	if p.server != nil {
 		p.server.Close()
 	}
@@ -181,7 +195,7 @@ func (n *Node) finishLeaving(ctx context.Context) error {
 }
 
 // events tell the node what happens in the network.
-func (p *place) events() admission.Events {
+func (p *seat) events() admission.Events {
 	changed := func() { p.n.changed.Store(true) }
 	return admission.Events{
 		Changed:      changed,
@@ -201,12 +215,12 @@ func (p *place) events() admission.Events {
 			if a.What == "refused" {
 				outcome = "denied"
 			}
-			p.n.audit(a.Peer.String(), a.Addr, "member."+a.What, p.nameOf(a.Peer), outcome, a.Why)
+			p.n.audit.note(a.Peer.String(), a.Addr, "member."+a.What, p.nameOf(a.Peer), outcome, a.Why)
 		},
 	}
 }
 
-func (p *place) nameOf(id peer.ID) string { return p.book.Peer(id, p.svc.Now()).Name }
+func (p *seat) nameOf(id peer.ID) string { return p.book.Peer(id, p.svc.Now()).Name }
 
 // memberSight is what is known of a member besides its documents.
 type memberSight struct {
@@ -215,10 +229,10 @@ type memberSight struct {
 	cloned  bool
 }
 
-func (p *place) known() map[peer.ID]memberSight {
+func (p *seat) known() map[peer.ID]memberSight {
 	out := map[peer.ID]memberSight{}
 	for _, s := range p.svc.Peers() {
-		out[s.ID] = memberSight{version: s.Version, last: s.LastSeen, cloned: s.Cloned || p.alerts.isCloned(s.ID)}
+		out[s.ID] = memberSight{version: s.Software, last: s.LastSeen, cloned: s.Cloned}
 	}
 	return out
 }
@@ -227,7 +241,7 @@ func (p *place) known() map[peer.ID]memberSight {
 const settleFor = 2 * time.Second
 
 // settled tells whether everybody who is expected is there, or has had time to come.
-func (p *place) settled() bool {
+func (p *seat) settled() bool {
 	if p.n.now().Sub(p.began) > settleFor {
 		return true
 	}
@@ -280,13 +294,6 @@ func (a *alerts) clone(id peer.ID, name string, self bool, where []string) {
 	a.clones[id] = api.Alert{Kind: "clone", MemberID: id.String(), Message: text, Hint: hint, Since: since}
 }
 
-func (a *alerts) isCloned(id peer.ID) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	_, ok := a.clones[id]
-	return ok
-}
-
 // skewTold is from which difference of clocks on a member is named.
 const skewTold = admission.SkewTold
 
@@ -313,8 +320,8 @@ func (a *alerts) skew(id peer.ID, name string, d time.Duration) {
 // renewalTold is how long before the end of this peer's certificate it is worth a word.
 const renewalTold = 3 * 24 * time.Hour
 
-// list is all that is wrong, what concerns this peer itself first.
-func (a *alerts) list(me membership.Info, now time.Time) []api.Alert {
+// list is all that is wrong, what concerns this peer itself first. known says who is still cloned.
+func (a *alerts) list(me membership.Info, known map[peer.ID]memberSight, now time.Time) []api.Alert {
 	out := []api.Alert{}
 	add := func(kind, hint, format string, args ...any) {
 		out = append(out, api.Alert{Kind: kind, MemberID: me.ID.String(), Message: fmt.Sprintf(format, args...), Hint: hint, Since: now.UTC()})
@@ -334,13 +341,9 @@ func (a *alerts) list(me membership.Info, now time.Time) []api.Alert {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	maps.DeleteFunc(a.clones, func(id peer.ID, _ api.Alert) bool { return !known[id].cloned })
 	for _, m := range []map[peer.ID]api.Alert{a.clones, a.skews} {
-		ids := make([]peer.ID, 0, len(m))
-		for id := range m {
-			ids = append(ids, id)
-		}
-		slices.Sort(ids)
-		for _, id := range ids {
+		for _, id := range slices.Sorted(maps.Keys(m)) {
 			out = append(out, m[id])
 		}
 	}
@@ -348,9 +351,9 @@ func (a *alerts) list(me membership.Info, now time.Time) []api.Alert {
 }
 
 // renew asks an administrator that is connected for a certificate with another name.
-func (n *Node) renew(ctx context.Context, p *place, name string) error {
+func (n *Node) renew(ctx context.Context, p *seat, name string) error {
 	_, err := p.svc.Renew(ctx, name, nil)
-	if errors.Is(err, admission.ErrNoAdministrator) {
+	if errors.Is(err, admission.ErrNoAdmin) {
 		return api.Errorf(api.CodeUnavailable, "no administrator can be reached, and a name is part of the certificate that they give").
 			WithHint("%s", whoCan(p))
 	}

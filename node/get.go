@@ -71,7 +71,7 @@ func (n *Node) goal(r api.GetRequest) (goal, error) {
 	return g, nil
 }
 
-// place is where the object goes: the path itself, or inside it when it is a directory that is there.
+// seat is where the object goes: the path itself, or inside it when it is a directory that is there.
 func (n *Node) place(g goal, r api.GetRequest) (string, error) {
 	dir, path := r.OutputDir, r.Output
 	if path == "" && dir == "" {

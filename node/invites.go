@@ -39,7 +39,7 @@ const inviteVersion = 1
 // Invite makes an invite.
 func (n *Node) Invite(ctx context.Context, r api.InviteRequest) (api.Invite, error) {
 	inv, err := n.invite(ctx, r)
-	n.record(ctx, "invite.create", inv.ID, err)
+	api.About(ctx, inv.ID)
 	return inv, explained(err)
 }
 
@@ -109,15 +109,15 @@ func inviteTerms(r api.InviteRequest, now time.Time) (t membership.InviteTerms, 
 }
 
 // contacts are where those who join may ask: here, and at the members that were seen last.
-func (n *Node) contacts(p *place) []membership.Contact {
+func (n *Node) contacts(p *seat) []membership.Contact {
 	out := []membership.Contact{{Door: n.host.ID(), Addrs: few(transport.Dialable(n.host))}}
 	sights := p.svc.Peers()
 	slices.SortFunc(sights, func(a, b admission.Peer) int { return b.LastSeen.Compare(a.LastSeen) })
 	now := p.svc.Now()
 	for _, s := range sights {
 		in := p.book.Peer(s.ID, now)
-		if len(out) < inviteContacts && in.State == membership.StateValid && in.Terms.Role >= membership.Member && s.Door != "" && len(s.DoorAddrs) > 0 {
-			out = append(out, membership.Contact{Door: s.Door, Addrs: few(s.DoorAddrs)})
+		if len(out) < inviteContacts && in.State == membership.StateValid && in.Terms.Role >= membership.Member && s.ID != p.id && s.Door != "" && len(s.Doors) > 0 {
+			out = append(out, membership.Contact{Door: s.Door, Addrs: few(s.Doors)})
 		}
 	}
 	return out
@@ -169,7 +169,7 @@ func readInvite(note storage.Note, err error) (inv membership.Invite, text strin
 	return inv, r.Text, err
 }
 
-func (n *Node) showInvite(p *place, inv membership.Invite, text string) api.Invite {
+func (n *Node) showInvite(p *seat, inv membership.Invite, text string) api.Invite {
 	t := inv.Terms()
 	v := api.Invite{ID: inv.ID().String(), Text: text, Role: roleName(t.Role), Coordinator: t.Coordinator, Zone: t.Zone,
 		Classes: append([]string{}, t.Classes...), Uses: t.Uses, Used: []string{}, Created: inv.Doc.Issued().UTC(), Expires: t.Expires.UTC(), State: "open"}
@@ -199,7 +199,7 @@ func (n *Node) showInvite(p *place, inv membership.Invite, text string) api.Invi
 // RevokeInvite ends an invite of this or of another peer.
 func (n *Node) RevokeInvite(ctx context.Context, ref string) (api.Invite, error) {
 	inv, err := n.endInvite(ctx, ref)
-	n.record(ctx, "invite.revoke", cmp.Or(inv.ID, "invite"), err)
+	api.About(ctx, inv.ID)
 	return inv, explained(err)
 }
 
@@ -225,7 +225,7 @@ func (n *Node) endInvite(ctx context.Context, ref string) (api.Invite, error) {
 }
 
 // findInvite finds an invite by its text, its id or the end or beginning of that.
-func (n *Node) findInvite(p *place, ref string) (membership.Invite, string, error) {
+func (n *Node) findInvite(p *seat, ref string) (membership.Invite, string, error) {
 	if inv, err := membership.ParseInvite(ref); err == nil {
 		if id, _, _ := p.book.Network(); inv.Charter.Network() != id {
 			return inv, "", membership.ErrForeign

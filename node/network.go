@@ -4,11 +4,11 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
 
+	"cairn/consensus/admission"
 	"cairn/consensus/membership"
 	"cairn/web/api"
 
@@ -23,7 +23,7 @@ func (n *Node) Network(context.Context) (api.NetworkStatus, error) { return n.ne
 
 func (n *Node) networkStatus() api.NetworkStatus {
 	st := api.NetworkStatus{MemberID: n.identity.id().String(), SelfName: n.cfg.Name, Addresses: []string{}, Alerts: []api.Alert{}, Limits: []api.Limit{}}
-	p := n.place()
+	p := n.seat()
 	if p == nil {
 		return st
 	}
@@ -48,23 +48,23 @@ func (n *Node) networkStatus() api.NetworkStatus {
 	}
 	st.Connected = len(p.host.Network().Peers())
 	st.Addresses = addressesOf(p.host)
-	st.Alerts = p.alerts.list(me, now)
-	for _, l := range n.cfg.MemberLimits.List() {
+	st.Alerts = p.alerts.list(me, p.known(), now)
+	for _, l := range n.cfg.Limits.List() {
 		st.Limits = append(st.Limits, api.Limit{Name: l.Name, Value: l.Value})
 	}
 	return st
 }
 
 // need returns the place in the network, or says that there is none.
-func (n *Node) need() (*place, error) {
-	if p := n.place(); p != nil {
+func (n *Node) need() (*seat, error) {
+	if p := n.seat(); p != nil {
 		return p, nil
 	}
 	return nil, errNoNetwork()
 }
 
 // needAdmin is need for what only an administrator can do.
-func (n *Node) needAdmin(what string) (*place, error) {
+func (n *Node) needAdmin(what string) (*seat, error) {
 	p, err := n.need()
 	if err != nil {
 		return nil, err
@@ -80,7 +80,7 @@ func (n *Node) needAdmin(what string) (*place, error) {
 }
 
 // whoCan names the administrators.
-func whoCan(p *place) string {
+func whoCan(p *seat) string {
 	var names []string
 	for _, in := range p.book.Members(p.svc.Now()) {
 		if in.Admin && in.State == membership.StateValid {
@@ -98,7 +98,7 @@ func (n *Node) Init(ctx context.Context, r api.InitRequest) (api.InitResult, err
 	n.changing.Lock()
 	defer n.changing.Unlock()
 	res, err := n.init(ctx, r)
-	n.record(ctx, "network.init", r.Name, err)
+	api.About(ctx, res.Network.ID)
 	return res, explained(err)
 }
 
@@ -133,7 +133,7 @@ func (n *Node) init(ctx context.Context, r api.InitRequest) (api.InitResult, err
 	if err != nil {
 		return api.InitResult{}, err
 	}
-	if err := n.enter(ctx, append(docs, d), nil); err != nil {
+	if err := n.enter(ctx, admission.Records(append(docs, d))); err != nil {
 		return api.InitResult{}, err
 	}
 	res.Network = n.networkStatus()
@@ -142,7 +142,7 @@ func (n *Node) init(ctx context.Context, r api.InitRequest) (api.InitResult, err
 
 // none fails while the peer is in a network.
 func (n *Node) none() error {
-	p := n.place()
+	p := n.seat()
 	if p == nil {
 		return nil
 	}
@@ -165,7 +165,7 @@ func (n *Node) Join(ctx context.Context, r api.JoinRequest) (api.NetworkStatus, 
 	n.changing.Lock()
 	defer n.changing.Unlock()
 	st, err := n.join(ctx, r)
-	n.record(ctx, "network.join", st.Name, err)
+	api.About(ctx, st.ID)
 	return st, explained(err)
 }
 
@@ -174,7 +174,7 @@ func (n *Node) join(ctx context.Context, r api.JoinRequest) (api.NetworkStatus, 
 	if err != nil {
 		return api.NetworkStatus{}, err
 	}
-	if p := n.place(); p != nil {
+	if p := n.seat(); p != nil {
 		if id, _, _ := p.book.Network(); id == inv.Charter.Network() && p.book.Peer(p.id, p.svc.Now()).Invite == inv.ID() {
 			return n.networkStatus(), nil // asked again after a lost answer
 		}
@@ -186,11 +186,11 @@ func (n *Node) join(ctx context.Context, r api.JoinRequest) (api.NetworkStatus, 
 	}
 	ctx, cancel := context.WithTimeout(ctx, joinFor)
 	defer cancel()
-	joined, err := n.askToJoin(ctx, inv, name)
+	joined, err := admission.Join(ctx, admission.JoinConfig{Door: n.host, Identity: n.identity.key(), Invite: inv, Name: name, Now: n.now})
 	if err != nil {
 		return api.NetworkStatus{}, err
 	}
-	if err := n.enter(ctx, joined.Docs, joined.Presences); err != nil {
+	if err := n.enter(ctx, joined.Records()); err != nil {
 		return api.NetworkStatus{}, err
 	}
 	n.meet(ctx) // usable means that somebody is there
@@ -205,25 +205,19 @@ func (n *Node) Leave(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, name, _ := p.book.Network()
-	err = n.leave(ctx, p)
-	n.record(ctx, "network.leave", name, err)
-	return explained(err)
+	id, _, _ := p.book.Network()
+	api.About(ctx, id.String())
+	return explained(n.leave(ctx, p))
 }
 
 // leave hides what was shown, tells the others, and then makes a new identity: the old id is never a member again. Each
 // step can be repeated after a crash.
-func (n *Node) leave(ctx context.Context, p *place) error {
+func (n *Node) leave(ctx context.Context, p *seat) error {
 	if err := n.lib.hideAll(); err != nil {
 		return err
 	}
-	id, _, _ := p.book.Network()
 	if p.book.Peer(p.id, p.svc.Now()).State == membership.StateValid {
-		d, err := membership.Revoke(p.identity, id, p.id, "", p.svc.Now())
-		if err != nil {
-			return err
-		}
-		if _, err := p.svc.Publish(ctx, d); err != nil {
+		if _, err := p.svc.Leave(ctx, ""); err != nil {
 			return err
 		}
 	}
@@ -269,7 +263,7 @@ func (n *Node) Member(_ context.Context, ref string) (api.Member, error) {
 
 // find returns the one member that ref names: by id, the beginning or end of one (6 characters), or name, where those in
 // force come first.
-func (p *place) find(ref string) (membership.Info, error) {
+func (p *seat) find(ref string) (membership.Info, error) {
 	ref = strings.TrimPrefix(strings.TrimSpace(ref), "…")
 	var hits, valid []membership.Info
 	for _, in := range p.book.Members(p.svc.Now()) {
@@ -297,7 +291,7 @@ func (p *place) find(ref string) (membership.Info, error) {
 }
 
 // member is one of them as the API shows it.
-func (n *Node) member(p *place, in membership.Info, known map[peer.ID]memberSight) api.Member {
+func (n *Node) member(p *seat, in membership.Info, known map[peer.ID]memberSight) api.Member {
 	at := func(t time.Time) *time.Time {
 		if t.IsZero() {
 			return nil
@@ -318,7 +312,7 @@ func (n *Node) member(p *place, in membership.Info, known map[peer.ID]memberSigh
 	m.Version, m.LastSeen, m.Cloned = seen.version, at(seen.last), seen.cloned
 	if m.Self {
 		m.Version, m.LastSeen = n.cfg.Version, at(n.now())
-	} else {
+	} else if in.State == membership.StateValid { // one that was cut off has a moment to read why
 		m.Connection = n.connection(p.host, in.ID)
 	}
 	return m
@@ -327,7 +321,6 @@ func (n *Node) member(p *place, in membership.Info, known map[peer.ID]memberSigh
 // RevokeMember ends a membership.
 func (n *Node) RevokeMember(ctx context.Context, ref string, r api.RevokeRequest) (api.RevokeResult, error) {
 	res, err := n.revokeMember(ctx, ref, r)
-	n.record(ctx, "member.revoke", cmp.Or(res.Member.Name, ref), err)
 	return res, explained(err)
 }
 
@@ -340,6 +333,7 @@ func (n *Node) revokeMember(ctx context.Context, ref string, r api.RevokeRequest
 	if err != nil {
 		return api.RevokeResult{}, err
 	}
+	api.About(ctx, who.ID.String())
 	if who.ID == p.id {
 		return api.RevokeResult{}, api.Errorf(api.CodeUsage, "a peer does not revoke itself").WithHint("`cairn leave` leaves the network")
 	}
@@ -384,7 +378,6 @@ func (n *Node) revokeMember(ctx context.Context, ref string, r api.RevokeRequest
 // Rename changes the name of a member, or of this peer.
 func (n *Node) Rename(ctx context.Context, ref, name string) (api.Member, error) {
 	m, err := n.rename(ctx, ref, name)
-	n.record(ctx, "member.rename", name, err)
 	return m, explained(err)
 }
 
@@ -400,6 +393,7 @@ func (n *Node) rename(ctx context.Context, ref, name string) (api.Member, error)
 	if err != nil {
 		return api.Member{}, err
 	}
+	api.About(ctx, who.ID.String())
 	if who.State != membership.StateValid {
 		return api.Member{}, api.Errorf(api.CodeConflict, "%s is not a member in force: %s", who.Name, who.Reason)
 	}
@@ -450,52 +444,4 @@ func stateName(s membership.State) string {
 		return "left"
 	}
 	return "void"
-}
-
-// explainMembership is explain for consensus/membership.
-func explainMembership(err error) *api.Error {
-	var pe *membership.ParseError
-	if errors.As(err, &pe) {
-		e := api.Errorf(api.CodeUsage, "%s", pe.Reason)
-		if pe.Pos > 0 {
-			e = api.Errorf(api.CodeUsage, "%s, at character %d", pe.Reason, pe.Pos)
-		}
-		if errors.Is(err, membership.ErrNewer) {
-			e.Code = api.CodeUnavailable
-			return e.WithHint("install a newer version of cairn")
-		}
-		return e.WithHint("copy the whole invite again, from `cairninvite1` to its end")
-	}
-	ask := "ask an administrator of the network for a new one"
-	for _, c := range []struct {
-		is         error
-		code       api.Code
-		text, hint string
-	}{
-		{membership.ErrExpired, api.CodeNotPermitted, "the invite has expired", ask},
-		{membership.ErrUsed, api.CodeNotPermitted, "the invite has been used by another peer", ask},
-		{membership.ErrRevoked, api.CodeNotPermitted, "an administrator has ended this invite or revoked this peer", ask},
-		{membership.ErrNotFor, api.CodeNotPermitted, "the invite is for another peer", "`cairn id --member` prints the id of this one; ask for an invite made for it"},
-		{membership.ErrForeign, api.CodeNotPermitted, "this is of another network", "check which network the other machine is in with `cairn network`"},
-		{membership.ErrEarly, api.CodeNotPermitted, "it is from the future: the clock of this machine or of the one that made it is wrong by more than a day", "set the clocks and try again"},
-		{membership.ErrAuthority, api.CodeNotPermitted, plainCause(err), "ask another administrator"},
-		{membership.ErrNewer, api.CodeUnavailable, "the network speaks a newer version", "install a newer version of cairn"},
-		{membership.ErrAltered, api.CodeIntegrity, "a document of the network was altered on its way", "try again, or ask for a new invite"},
-		{membership.ErrMalformed, api.CodeIntegrity, "a document of the network can not be read", "try again, or ask for a new invite"},
-		{membership.ErrUnknown, api.CodeNotPermitted, "this peer is no member of that network", ask},
-		{membership.ErrFull, api.CodeNoSpace, "the network has no more room", fmt.Sprintf("it holds at most %d members, former ones counted", membership.MaxMembers)},
-	} {
-		if errors.Is(err, c.is) {
-			return api.Errorf(c.code, "%s", c.text).WithHint("%s", c.hint)
-		}
-	}
-	return nil
-}
-
-// plainCause is the text of an error of package membership, which is plain.
-func plainCause(err error) string {
-	if err == nil {
-		return ""
-	}
-	return err.Error()
 }

@@ -3,12 +3,15 @@ package node
 import (
 	"cmp"
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"time"
 
+	"cairn/consensus/admission"
 	"cairn/consensus/membership"
 	"cairn/node/recovery"
 	"cairn/web/api"
@@ -22,7 +25,17 @@ func rootWords(root crypto.PrivKey) (string, error) {
 	if err != nil || len(raw) < 32 {
 		return "", fmt.Errorf("read root key: %w", err)
 	}
-	return recovery.Words([32]byte(raw[:32]))
+	defer clear(raw)
+	return recovery.Words([32]byte(raw[:32])), nil
+}
+
+// networkOf is the network that a key is the root of; zero if the key can not be one.
+func networkOf(root crypto.PrivKey) membership.NetworkID {
+	d, err := membership.Charter(root, "network", time.Unix(1, 0))
+	if err != nil {
+		return membership.NetworkID{}
+	}
+	return d.Network()
 }
 
 // writeRecovery writes the file that holds a root key, synced. It fails where a file is.
@@ -56,7 +69,7 @@ func (n *Node) Recover(ctx context.Context, r api.RecoverRequest) (api.RecoverRe
 	n.changing.Lock()
 	defer n.changing.Unlock()
 	res, err := n.recover(ctx, r)
-	n.record(ctx, "network.recover", res.Network.Name, err)
+	api.About(ctx, res.Network.ID)
 	return res, explained(err)
 }
 
@@ -65,7 +78,7 @@ func (n *Node) recover(ctx context.Context, r api.RecoverRequest) (api.RecoverRe
 	if err != nil {
 		return api.RecoverResult{}, err
 	}
-	if p := n.place(); p != nil {
+	if p := n.seat(); p != nil {
 		return n.recoverHere(ctx, r, root, p)
 	}
 	return n.recoverAnew(ctx, r, root, charter)
@@ -81,7 +94,8 @@ func readRoot(r api.RecoverRequest) (root crypto.PrivKey, charter membership.Doc
 		if err != nil {
 			return nil, charter, api.Errorf(api.CodeUsage, "%s", err).WithHint("24 words in the order in which they were printed")
 		}
-		root, err = recovery.Key(seed)
+		defer clear(seed[:])
+		root, err = crypto.UnmarshalEd25519PrivateKey(ed25519.NewKeyFromSeed(seed[:]))
 		return root, charter, err
 	}
 	if !filepath.IsAbs(r.File) {
@@ -113,9 +127,9 @@ func readRoot(r api.RecoverRequest) (root crypto.PrivKey, charter membership.Doc
 }
 
 // recoverHere makes a member an administrator by the root, and settles revocations.
-func (n *Node) recoverHere(ctx context.Context, r api.RecoverRequest, root crypto.PrivKey, p *place) (api.RecoverResult, error) {
+func (n *Node) recoverHere(ctx context.Context, r api.RecoverRequest, root crypto.PrivKey, p *seat) (api.RecoverResult, error) {
 	id, _, _ := p.book.Network()
-	if membership.NetworkOf(root.GetPublic()) != id {
+	if networkOf(root) != id {
 		return api.RecoverResult{}, api.Errorf(api.CodeNotPermitted, "this is the root key of another network").
 			WithHint("`cairn network` shows which one this peer is in")
 	}
@@ -134,7 +148,10 @@ func (n *Node) recoverHere(ctx context.Context, r api.RecoverRequest, root crypt
 		if err != nil {
 			return api.RecoverResult{}, err
 		}
-		for _, rev := range p.book.RevocationsOf(in.ID) {
+		for _, rev := range p.book.Revocations() {
+			if rev.Kind() != membership.KindRevocation || rev.Subject() != in.ID {
+				continue
+			}
 			d, err := membership.Settle(root, id, rev.ID(), now)
 			if err := add(d, err, "lifted a revocation of %s", in.Name); err != nil {
 				return api.RecoverResult{}, err
@@ -171,7 +188,7 @@ func (n *Node) recoverHere(ctx context.Context, r api.RecoverRequest, root crypt
 }
 
 // appoint makes the documents by which the root makes a peer an administrator.
-func appoint(root, identity crypto.PrivKey, id membership.NetworkID, me membership.Info, name string, p *place) ([]membership.Doc, error) {
+func appoint(root, identity crypto.PrivKey, id membership.NetworkID, me membership.Info, name string, p *seat) ([]membership.Doc, error) {
 	now := p.svc.Now()
 	if me.State == membership.StateRevoked || me.State == membership.StateSuspended {
 		return nil, api.Errorf(api.CodeNotPermitted, "this peer itself is out of the network: %s", me.Reason).
@@ -194,7 +211,7 @@ func (n *Node) recoverAnew(ctx context.Context, r api.RecoverRequest, root crypt
 			WithHint("run this on a member; or join first, with an invite")
 	}
 	now := n.now()
-	id := membership.NetworkOf(root.GetPublic())
+	id := networkOf(root)
 	if len(charter.Bytes()) == 0 {
 		if err := named("network", r.Name); err != nil {
 			if r.Name == "" {
@@ -218,7 +235,7 @@ func (n *Node) recoverAnew(ctx context.Context, r api.RecoverRequest, root crypt
 	if err != nil {
 		return api.RecoverResult{}, err
 	}
-	if err := n.enter(ctx, []membership.Doc{charter, d, c}, nil); err != nil {
+	if err := n.enter(ctx, admission.Records([]membership.Doc{charter, d, c})); err != nil {
 		return api.RecoverResult{}, err
 	}
 	st := n.networkStatus()

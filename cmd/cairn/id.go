@@ -13,9 +13,9 @@ func newID(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "id",
 		Short: "Print the id of this peer",
-		Long: `Print the id of this peer, alone on stdout: the one that tickets name. With --member it is the one
-that the members of a private network know it by, which "cairn invite --for" takes. With --json both, its
-name and the addresses under which others reach it.`,
+		Long: `Print the id of this peer, alone on stdout: the one that tickets name. With --member it is
+the one that the members of a private network know it by, which "cairn invite --for" takes.
+With --json both, its name and the addresses under which others reach it.`,
 		Example: `  cairn id
   cairn id --member
   cairn id --json | jq -r '.addresses[]'`,

@@ -33,12 +33,13 @@ func newInvite(e *env) *cobra.Command {
 		Use:   "invite",
 		Short: "Let another machine into the network, print an invite",
 		Long: `Make an invite. It is the only line on stdout; whoever has it can join the network with
-"cairn join", once, within a day, unless --uses and --expire say otherwise. Send it as you would send
-a password. On a terminal its QR code follows; the dashboard shows it too.
+"cairn join", once, within a day, unless --uses and --expire say otherwise. Send it as you
+would send a password. On a terminal its QR code follows; the dashboard shows it too.
 
-Roles: a member fetches, shows content to the others and lets in those with an invite; a reader only
-fetches; an admin also makes invites, revokes members and renews certificates. The machine that made the
-invite may sleep when it is used: any other member lets the newcomer in.`,
+Roles: a member fetches, shows content to the others and lets in those with an invite; a
+reader only fetches; an admin also makes invites, revokes members and renews certificates.
+The machine that made the invite may sleep when it is used: any other member lets the
+newcomer in.`,
 		Example: `  cairn invite
   cairn invite --role reader --expire 1h
   cairn invite --uses 10 --zone office --class archive
@@ -193,8 +194,8 @@ func newInviteRm(e *env) *cobra.Command {
 	return &cobra.Command{
 		Use:   "rm INVITE",
 		Short: "End an invite",
-		Long: `End an invite: nobody can join by it any more. Those who have joined by it stay. INVITE is its text, its id, or
-the part of the id that "cairn invite ls" shows.`,
+		Long: `End an invite: nobody can join by it any more. Those who have joined by it stay. INVITE is
+its text, its id, or the part of the id that "cairn invite ls" shows.`,
 		Example: `  cairn invite rm a1b2c3d4`,
 		Args:    wantArgs(1, 1),
 		ValidArgsFunction: func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {

@@ -17,8 +17,9 @@ func newMembers(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "members [MEMBER]",
 		Short: "List the members of the network",
-		Long: `List the members of the network: what each may do, where it is, how it is connected. Those that were
-revoked or have left are listed with --all. MEMBER (name, id or the beginning or end of one) shows one in full.`,
+		Long: `List the members of the network: what each may do, where it is, how it is connected. Those
+that were revoked or have left are listed with --all. MEMBER (name, id or the beginning or
+end of one) shows one in full.`,
 		Example: `  cairn members
   cairn members nas
   cairn members --json | jq -r 'select(.state=="valid").name'`,
@@ -49,7 +50,7 @@ func runMembers(ctx context.Context, e *env, all bool) error {
 	t := newTable("NAME", "ROLE", "ZONE", "STATE", "CONNECTED", ">RTT", "VERSION", "SEEN", "ID")
 	hidden := 0
 	for _, m := range list {
-		if !all && (m.State == "revoked" || m.State == "left") {
+		if !all && !m.Self && (m.State == "revoked" || m.State == "left") {
 			hidden++
 			continue
 		}
@@ -168,11 +169,12 @@ func newRevoke(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "revoke MEMBER",
 		Short: "Cut a member off for good",
-		Long: `Revoke a member: every member that can be reached cuts it off within seconds, those that can not as soon as
-they hear of it. That machine can come back only with a new identity and a new invite.
+		Long: `Revoke a member: every member that can be reached cuts it off within seconds, those that can
+not as soon as they hear of it. That machine can come back only with a new identity and a
+new invite.
 
-Of an administrator this peer takes over what it issued: those whom it let in stay. With --void they are
-cut off with it, for when it was not the rightful one who let them in.`,
+Of an administrator this peer takes over what it issued: those whom it let in stay. With
+--void they are cut off with it, for when it was not the rightful one who let them in.`,
 		Example: `  cairn revoke laptop
   cairn revoke laptop --yes --reason "lost on the train"`,
 		GroupID:           groupNetwork,
@@ -246,8 +248,8 @@ func newLeave(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "leave",
 		Short: "Leave the network",
-		Long: `Leave the network: the others are told, what this peer showed to them becomes private, and it gets a new
-identity. Files and tickets stay. To come back it needs a new invite.`,
+		Long: `Leave the network: the others are told, what this peer showed to them becomes private, and
+it gets a new identity. Files and tickets stay. To come back it needs a new invite.`,
 		Example: `  cairn leave`,
 		GroupID: groupNetwork,
 		Args:    wantArgs(0, 0),
@@ -288,8 +290,8 @@ func newRename(e *env) *cobra.Command {
 	return &cobra.Command{
 		Use:   "rename [MEMBER] NAME",
 		Short: "Change the name of a member",
-		Long: `Change the name that this peer has in the network, or, on an administrator, that of another member. A name
-is part of the certificate: while no administrator can be reached it stays.`,
+		Long: `Change the name that this peer has in the network, or, on an administrator, that of another
+member. A name is part of the certificate: while no administrator can be reached it stays.`,
 		Example: `  cairn rename nas
   cairn rename old-laptop kitchen`,
 		GroupID:           groupNetwork,

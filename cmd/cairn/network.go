@@ -54,6 +54,7 @@ func (e *env) printNetwork(st api.NetworkStatus) error {
 	now := time.Now()
 	role := "this peer is " + roleText(st.Role)
 	if st.State != "valid" {
+		st.Expires = nil
 		role = st.State + ": " + firstOf(st.Reason, "its membership is not in force")
 	}
 	expires := ""
@@ -207,14 +208,14 @@ func newRecover(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "recover [FILE|-]",
 		Short: "Use the network's root key: appoint this peer administrator, settle revocations",
-		Long: `Use the root key of a network, from its recovery file or from the 24 words, which are read from
-stdin ("-") or asked for. This peer becomes an administrator that can make others, whatever became of
-those that were there. The key is not kept.
+		Long: `Use the root key of a network, from its recovery file or from the 24 words, which are read
+from stdin ("-") or asked for. This peer becomes an administrator that can make others,
+whatever became of those that were there. The key is not kept.
 
 When two administrators have revoked each other both are cut off until the root decides:
---keep NAME lifts the revocation of one. --revoke NAME revokes by the root, which nobody but the root
-can undo. A peer that is in no network begins anew with the same root; --name then says its name
-if there is no file.`,
+--keep NAME lifts the revocation of one. --revoke NAME revokes by the root, which nobody but
+the root can undo. A peer that is in no network begins anew with the same root; --name then
+says its name if there is no file.`,
 		Example: `  cairn network recover /media/stick/home-recovery.age
   cairn network recover - < words.txt
   cairn network recover --keep nas --revoke laptop`,

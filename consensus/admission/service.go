@@ -334,3 +334,6 @@ func (s *Service) look() {
 	default:
 	}
 }
+
+// Now is the present for verdicts: the clock, but not before the time floor.
+func (s *Service) Now() time.Time { return s.time() }

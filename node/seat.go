@@ -20,9 +20,9 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
-// place is this peer's place in a network while it is in one: the host that admits members only, and what runs on it.
+// seat is this peer's place in a network while it is in one: the host that admits members only, and what runs on it.
 // Its goroutines end with close.
-type place struct {
+type seat struct {
 	identity crypto.PrivKey
 	id       peer.ID
 	book     *membership.Book
@@ -37,12 +37,12 @@ type place struct {
 	done chan struct{} // closed when svc has ended
 }
 
-// place is nil while the peer is in no network.
-func (n *Node) place() *place { return n.current.Load() }
+// seat is nil while the peer is in no network.
+func (n *Node) seat() *seat { return n.current.Load() }
 
 // hosts are those that this peer has at present: the door host, and in a network the one for members.
 func (n *Node) hosts() []host.Host {
-	if p := n.place(); p != nil {
+	if p := n.seat(); p != nil {
 		return []host.Host{n.host, p.host}
 	}
 	return []host.Host{n.host}
@@ -51,7 +51,7 @@ func (n *Node) hosts() []host.Host {
 // hostFor is the host on which members are met, or the one for everybody else. Without a network they are the same:
 // whoever asks there for what is for members is refused.
 func (n *Node) hostFor(members bool) host.Host {
-	if p := n.place(); p != nil && members {
+	if p := n.seat(); p != nil && members {
 		return p.host
 	}
 	return n.host
@@ -59,7 +59,7 @@ func (n *Node) hostFor(members bool) host.Host {
 
 // serverFor is the server of that host.
 func (n *Node) serverFor(members bool) *exchange.Server {
-	if p := n.place(); p != nil && members {
+	if p := n.seat(); p != nil && members {
 		return p.server
 	}
 	return n.server
@@ -72,7 +72,7 @@ func (n *Node) isSelf(id peer.ID) bool {
 
 // memberName is what the network calls a peer, "" if it is no member.
 func (n *Node) memberName(id peer.ID) string {
-	p := n.place()
+	p := n.seat()
 	if p == nil {
 		return ""
 	}
@@ -81,7 +81,7 @@ func (n *Node) memberName(id peer.ID) string {
 
 // mayShow tells whether this peer may offer content to its network, and otherwise why not.
 func (n *Node) mayShow() (bool, error) {
-	p := n.place()
+	p := n.seat()
 	if p == nil {
 		return false, errNoNetwork()
 	}
@@ -96,7 +96,7 @@ func (n *Node) mayShow() (bool, error) {
 }
 
 // holders are the connected members that may have something to give.
-func (p *place) holders() (out []peer.ID) {
+func (p *seat) holders() (out []peer.ID) {
 	now := p.svc.Now()
 	for _, id := range p.host.Network().Peers() {
 		if in := p.book.Peer(id, now); in.State == membership.StateValid && in.Terms.Role >= membership.Member {
@@ -110,7 +110,7 @@ func (p *place) holders() (out []peer.ID) {
 // network may.
 func (n *Node) elsewhere(ref string, why error) (cid.Cid, bool) {
 	var e *api.Error
-	if n.place() == nil || !errors.As(why, &e) || e.Code != api.CodeNotFound {
+	if n.seat() == nil || !errors.As(why, &e) || e.Code != api.CodeNotFound {
 		return cid.Undef, false
 	}
 	c, err := cid.Decode(ref)
@@ -119,7 +119,7 @@ func (n *Node) elsewhere(ref string, why error) (cid.Cid, bool) {
 
 // nobodyHas is the end of a search for an object.
 func (n *Node) nobodyHas(root cid.Cid) error {
-	p := n.place()
+	p := n.seat()
 	if p == nil {
 		return errNoNetwork()
 	}
@@ -136,9 +136,9 @@ func (n *Node) nobodyHas(root cid.Cid) error {
 const meetFor = 5 * time.Second
 
 // meet waits until a member is connected that may have something, or for meetFor.
-func (n *Node) meet(ctx context.Context) (p *place, who []peer.ID) {
+func (n *Node) meet(ctx context.Context) (p *seat, who []peer.ID) {
 	for end := n.now().Add(meetFor); ; {
-		if p = n.place(); p == nil {
+		if p = n.seat(); p == nil {
 			return nil, nil
 		}
 		if who = p.holders(); len(who) > 0 && p.settled() || n.now().After(end) || !pause(ctx, 50*time.Millisecond) {
@@ -170,7 +170,7 @@ func (s *sources) askMembers(ctx context.Context, g goal) {
 	s.release()
 	s.mu.Unlock()
 	for pause(ctx, membersEvery) {
-		if p := s.n.place(); p != nil {
+		if p := s.n.seat(); p != nil {
 			ask(p.holders())
 		}
 	}
@@ -208,7 +208,7 @@ func (n *Node) askFor(ctx context.Context, root cid.Cid) (ticket.Ticket, error) 
 }
 
 // close ends everything on the member host, the work of others first.
-func (p *place) close() error {
+func (p *seat) close() error {
 	if p == nil {
 		return nil
 	}
@@ -220,4 +220,24 @@ func (p *place) close() error {
 		return fmt.Errorf("close member host: %w", err)
 	}
 	return nil
+}
+
+// countPeers is how many peers are connected, on either host.
+func (n *Node) countPeers() (sum int) {
+	for _, h := range n.hosts() {
+		sum += len(h.Network().Peers())
+	}
+	return sum
+}
+
+// tellNetwork announces what has changed of the network since it was last called.
+func (n *Node) tellNetwork() {
+	if !n.changed.Swap(false) {
+		return
+	}
+	st := n.networkStatus()
+	n.hub.send(api.Event{Type: "network", Network: &st})
+	if ms, err := n.Members(context.Background()); err == nil {
+		n.hub.send(api.Event{Type: "members", Members: ms})
+	}
 }
