@@ -129,7 +129,7 @@ func (j *judgement) chain(id peer.ID) []Doc {
 	}
 	var best []Doc
 	for _, s := range a.supports {
-		if !j.secure(a, s) {
+		if !j.secure(s) {
 			continue
 		}
 		var up []Doc
