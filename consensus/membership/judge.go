@@ -147,7 +147,7 @@ func (j *judgement) cutOff() {
 		j.cut[id] = c
 	}
 	for id, a := range j.admins {
-		if _, ok := j.cut[id]; !ok && a.state == suspended {
+		if c, ok := j.cut[id]; a.state == suspended && (!ok || c.state == StateLeft) {
 			// Part of a circle, though nobody revoked it itself.
 			j.cut[id] = cut{state: StateSuspended, since: never()}
 		}

@@ -15,7 +15,7 @@ func history(rt *rapid.T, n *net, people []who) (docs []Doc) {
 	signers := append([]who{n.root}, people...)
 	one := func(label string) who { return rapid.SampledFrom(people).Draw(rt, label) }
 	when := func() time.Duration {
-		return time.Duration(rapid.SampledFrom([]int{0, 1, 2, 3, 4, 5, 6, 60, 200, 24 * 20, 24 * 400}).Draw(rt, "hour")) * time.Hour
+		return time.Duration(rapid.SampledFrom([]int{0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 6, 60, 24 * 20}).Draw(rt, "hour")) * time.Hour
 	}
 	var invites []Invite
 	var joins, revocations []Doc
@@ -28,6 +28,13 @@ func history(rt *rapid.T, n *net, people []who) (docs []Doc) {
 	// A few administrators to begin with, or little would happen.
 	for i, p := range people[:3] {
 		add(Delegate(n.root.key, n.id, p.id, i < 2, t0))
+	}
+	for _, p := range people {
+		by := rapid.SampledFrom(append([]who{n.root, n.root}, people[:3]...)).Draw(rt, "certified by")
+		add(Certify(by.key, n.id, p.id, p.name, Terms{Role: rapid.SampledFrom([]Role{Reader, Member, Member}).Draw(rt, "role")}, t0, CertificateLife))
+		if p.id == people[4].id {
+			break // the others are strangers at first
+		}
 	}
 	steps := rapid.IntRange(3, 28).Draw(rt, "steps")
 	for i := range steps {
@@ -45,7 +52,8 @@ func history(rt *rapid.T, n *net, people []who) (docs []Doc) {
 		case "certify":
 			role := Role(rapid.IntRange(1, 3).Draw(rt, "role"))
 			life := time.Duration(rapid.SampledFrom([]int{1, 24 * 7}).Draw(rt, "life")) * time.Hour
-			add(Certify(by.key, n.id, one("whom").id, "x", Terms{Role: role}, at(when()), life))
+			whom := one("whom")
+			add(Certify(by.key, n.id, whom.id, whom.name, Terms{Role: role}, at(when()), life))
 		case "delegate":
 			add(Delegate(by.key, n.id, one("whom").id, rapid.Bool().Draw(rt, "may"), at(when())))
 		case "invite":
@@ -61,7 +69,7 @@ func history(rt *rapid.T, n *net, people []who) (docs []Doc) {
 		case "join":
 			if len(invites) > 0 {
 				inv := rapid.SampledFrom(invites).Draw(rt, "invite")
-				p := one("joiner")
+				p := rapid.SampledFrom(people[3:]).Draw(rt, "joiner")
 				j := add(inv.Join(p.key, p.name, at(0)))
 				joins = append(joins, j)
 				add(Admit(by.key, n.id, j, at(when())))

@@ -359,36 +359,46 @@ func (w *twin) out(id peer.ID) (s State, since time.Time) {
 	return s, since
 }
 
-// winners are the admissions that win the uses of an invite, one of each peer.
-func (w *twin) winners(invite Doc) (out []twinUse) {
-	strong := func(u twinUse) bool {
-		id := u.admission.signer
-		s, _ := w.out(id)
-		return (s == StateUnknown || s == StateLeft) && (id == w.root || w.state[id] == standing || w.admitter(id, w.inForce))
-	}
-	right := func(u twinUse) bool {
-		s, since := w.out(u.admission.signer)
-		before := func(r Doc) bool { return w.effective(r) && r.issued.Before(u.admission.issued) }
-		return u.invite.id == invite.id && (s == StateUnknown || s == StateLeft || !since.Before(u.admission.issued)) &&
-			!slices.ContainsFunc(w.revocations(invite.subject, true), before)
-	}
+// strong tells whether an admission is by somebody in force.
+func (w *twin) strong(u twinUse) bool {
+	id := u.admission.signer
+	s, _ := w.out(id)
+	return (s == StateUnknown || s == StateLeft) && (id == w.root || w.state[id] == standing || w.admitter(id, w.inForce))
+}
+
+// right tells whether neither invite nor admitter had been revoked before an admission.
+func (w *twin) right(u twinUse) bool {
+	s, since := w.out(u.admission.signer)
+	before := func(r Doc) bool { return w.effective(r) && r.issued.Before(u.admission.issued) }
+	return (s == StateUnknown || s == StateLeft || !since.Before(u.admission.issued)) &&
+		!slices.ContainsFunc(w.revocations(u.invite.subject, true), before)
+}
+
+// places are the uses of an invite, one of each peer, in the order in which they win; after them those that can not.
+func (w *twin) places(invite Doc) (out []twinUse) {
 	var all []twinUse
 	for _, u := range w.uses {
-		if right(u) {
+		if u.invite.id == invite.id {
 			all = append(all, u)
 		}
 	}
-	slices.SortFunc(all, func(a, b twinUse) int {
-		if strong(a) != strong(b) {
-			if strong(a) {
-				return -1
-			}
+	order := func(u twinUse) int {
+		switch {
+		case !w.right(u):
+			return 2
+		case !w.strong(u):
 			return 1
+		}
+		return 0
+	}
+	slices.SortFunc(all, func(a, b twinUse) int {
+		if d := order(a) - order(b); d != 0 {
+			return d
 		}
 		return oldest(&a.admission, &b.admission)
 	})
 	for _, u := range all {
-		if len(out) < invite.said.uses && !slices.ContainsFunc(out, func(o twinUse) bool { return o.join.subject == u.join.subject }) {
+		if !slices.ContainsFunc(out, func(o twinUse) bool { return o.join.subject == u.join.subject }) {
 			out = append(out, u)
 		}
 	}
@@ -427,19 +437,15 @@ func (w *twin) peer(id peer.ID, now time.Time) (s State, admin, deleg bool) {
 			all = append(all, reason{judge(w.inForce(c), c.issued, c.said.expires), c.issued, c.id})
 		}
 	}
-	for _, u := range w.uses {
-		if u.join.subject != id {
+	for _, invite := range w.docs {
+		if invite.kind != KindInvite {
 			continue
 		}
-		won := false
-		for _, x := range w.winners(u.invite) {
-			if x.admission.id == u.admission.id {
-				won = true
-				all = append(all, reason{judge(w.inForce(x.invite), x.admission.issued, x.admission.issued.Add(CertificateLife)), x.admission.issued, x.admission.id})
+		for i, u := range w.places(invite) {
+			if u.join.subject == id {
+				won := w.right(u) && i < invite.said.uses
+				all = append(all, reason{judge(won && w.inForce(invite), u.admission.issued, u.admission.issued.Add(CertificateLife)), u.admission.issued, u.admission.id})
 			}
-		}
-		if !won {
-			all = append(all, reason{StateVoid, time.Time{}, u.admission.id})
 		}
 	}
 	for _, r := range all {
