@@ -180,15 +180,21 @@ func (s *Service) cutOff() {
 // proves that.
 func (s *Service) evidence(id peer.ID) [][]byte {
 	docs := s.cfg.Book.Revocations()
-	i := s.cfg.Book.Peer(id, s.time())
-	if i.State == membership.StateVoid && i.Invite != "" {
-		for _, inv := range s.cfg.Book.Invites(s.time()) {
-			if inv.ID != i.Invite {
-				continue
-			}
-			for _, other := range inv.Used {
-				docs = append(docs, s.cfg.Book.Standing(other)...)
-			}
+	if s.cfg.Book.Peer(id, s.time()).State != membership.StateVoid {
+		return raws(docs)
+	}
+	taken := map[peer.ID]bool{}
+	for _, d := range s.cfg.Book.Standing(id) {
+		if d.Kind() == membership.KindJoin {
+			taken[d.Signer()] = true
+		}
+	}
+	for _, inv := range s.cfg.Book.Invites(s.time()) {
+		if !taken[inv.ID] {
+			continue
+		}
+		for _, other := range inv.Used {
+			docs = append(docs, s.cfg.Book.Standing(other)...)
 		}
 	}
 	return raws(docs)
