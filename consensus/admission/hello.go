@@ -156,7 +156,7 @@ func (s *Service) atDoor(st network.Stream, proto protocol.ID, f func(*talk) err
 	s.refused(Audit{Peer: id, Addr: st.Conn().RemoteMultiaddr().String(), Proto: string(proto), Why: err.Error()})
 	var docs [][]byte
 	if errors.Is(err, membership.ErrRevoked) {
-		docs = raws(s.cfg.Book.Revocations())
+		docs = s.evidence(id)
 	}
 	if newWire(st).write(refuse(err, s.cfg.Now(), docs)) != nil {
 		st.Reset()

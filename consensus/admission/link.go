@@ -249,6 +249,9 @@ func (l *link) take(f *pb.Frame) error {
 	case *pb.Frame_Heartbeat:
 		return l.heartbeat(b.Heartbeat)
 	case *pb.Frame_Refused:
+		if s.leaving.Load() {
+			return nil // of course; a confirmation may come behind it
+		}
 		r := refusedBy(b.Refused).against(s.cfg.Now())
 		s.hearWhy(r)
 		return r

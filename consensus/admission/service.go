@@ -91,7 +91,7 @@ func defaultTiming() timing {
 	return timing{
 		admission: 10 * time.Second, lobby: 3 * time.Second, heartbeat: 15 * time.Second, silence: 45 * time.Second,
 		goodbye: 500 * time.Millisecond, confirm: 5 * time.Second, tick: 500 * time.Millisecond, addrs: 3 * time.Second,
-		firstWait: time.Second, pause: time.Second, pauseMost: 2 * time.Minute, renew: time.Minute, answer: 5 * time.Second, margin: 5 * time.Second,
+		firstWait: 300 * time.Millisecond, pause: time.Second, pauseMost: 2 * time.Minute, renew: time.Minute, answer: 5 * time.Second, margin: 5 * time.Second,
 	}
 }
 
