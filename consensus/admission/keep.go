@@ -73,6 +73,7 @@ func (s *Service) keepConnected(ctx context.Context) {
 func (s *Service) dialSome(now time.Time) {
 	switch s.Self().State {
 	case membership.StateValid, membership.StateExpired, membership.StateEarly: // the others judge by their clocks
+	case membership.StateSuspended: // they may know that the root has settled it
 	default:
 		return
 	}
