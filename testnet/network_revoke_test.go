@@ -25,7 +25,7 @@ func TestRevoke(t *testing.T) {
 	id := must(t, b.Home, "add", src).Value()
 	must(t, b.Home, "limit", "--up", "1MB/s")
 	out := filepath.Join(dir(t), "out")
-	get := background(t, c.Home, "get", "--json", id, "-o", out)
+	get := background(t, c.Home, "get", "--json", "--wait", "5s", id, "-o", out)
 	if err := fetching(t, get); err != nil {
 		t.Fatal(err)
 	}
@@ -164,7 +164,7 @@ func TestRecoveryFile(t *testing.T) {
 	file := filepath.Join(dir(t), "home.age")
 	h := newHome(t)
 	p := up(t, h)
-	must(t, h.Saying("a long passphrase\na long passphrase\n"), "init", "home", "--recovery-file", file)
+	must(t, h.Saying("a long passphrase\n"), "init", "home", "--recovery-file", file)
 	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
 		t.Fatalf("%v %v", info, err)
 	}

@@ -5,13 +5,11 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
-	"io"
-	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -61,16 +59,28 @@ func TestStrangers(t *testing.T) {
 		t.Fatal("both hosts have one key")
 	}
 
-	var refused atomic.Pointer[intruder.Stranger]
+	// One alone is on record, with its id. Of many, some stand for all.
+	lone := stranger(t)
+	if x := lone.Ask(limit(t, patience), member, "/cairn/members/1"); x.Accepted {
+		t.Error("the member host speaks to a stranger")
+	}
+	id := lone.ID().String()
+	if _, err := Until(limit(t, patience), a.audited, func(all []audit) bool {
+		return slices.ContainsFunc(all, func(r audit) bool { return r.Actor == id && r.Outcome == "denied" })
+	}); err != nil {
+		t.Errorf("the refusal of %s is not in the audit log: %v", id, err)
+	}
+	if !strings.Contains(a.Stderr(), id) {
+		t.Errorf("the refusal of %s is not in the log", id)
+	}
+
 	var all sync.WaitGroup
 	var mu sync.Mutex
 	open := map[protocol.ID]bool{}
 	for _, p := range protocols() {
 		id := protocol.ID(p)
 		all.Go(func() {
-			s := stranger(t)
-			refused.Store(s)
-			if x := s.Ask(limit(t, patience), member, id); x.Accepted {
+			if x := stranger(t).Ask(limit(t, patience), member, id); x.Accepted {
 				t.Errorf("the member host answers %q to a stranger", p)
 			}
 			x := stranger(t).Ask(limit(t, patience), door, id)
@@ -91,16 +101,6 @@ func TestStrangers(t *testing.T) {
 		if must := strings.HasPrefix(string(id), "/cairn/"); must && listed && !answered {
 			t.Errorf("the door does not answer %q", id)
 		}
-	}
-	// Who was refused is on record, with its id.
-	id := refused.Load().ID().String()
-	if _, err := Until(limit(t, patience), a.audited, func(all []audit) bool {
-		return slices.ContainsFunc(all, func(r audit) bool { return r.Actor == id && r.Outcome == "denied" })
-	}); err != nil {
-		t.Errorf("the refusal of %s is not in the audit log: %v", id, err)
-	}
-	if !strings.Contains(a.Stderr(), id) {
-		t.Errorf("the refusal of %s is not in the log", id)
 	}
 	// The members did not notice.
 	if n := status(t, b.Home); n.Connected != 1 || len(n.Alerts) != 0 {
@@ -126,14 +126,13 @@ func (h Home) audited(ctx context.Context) (all []audit, err error) {
 	return all, nil
 }
 
-// TestNonsenseAtTheDoor says what nobody may say to the protocols that strangers reach, then leaves ten thousand
-// streams open in silence: the door ends the first, bounds the others, and lets an honest newcomer in all the while.
+// TestNonsenseAtTheDoor says what nobody may say to the protocols that strangers reach: the door ends it in the time
+// of a handshake, and answers with next to nothing.
 func TestNonsenseAtTheDoor(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	a, _ := founded(t, "home")
 	door := addrInfo(t, a.Ready.Addresses)
 	stop := peak(t, a.Proc)
-
 	const patient = 15 * time.Second // a handshake may take 10 s
 	var all sync.WaitGroup
 	for _, p := range []protocol.ID{intruder.JoinProtocol, intruder.HelloProtocol} {
@@ -150,47 +149,10 @@ func TestNonsenseAtTheDoor(t *testing.T) {
 		}
 	}
 	all.Wait()
-
-	hosts := make([]*intruder.Stranger, 16)
-	for i := range hosts {
-		hosts[i] = stranger(t)
-	}
-	opened := idleStreams(t, hosts, door, 10_000)
-	began := time.Now()
 	joined(t, inviteBy(t, a.Home), "honest")
-	t.Logf("%d silent streams; an honest peer joined beside them in %v", opened, time.Since(began).Round(time.Millisecond))
-	if took := time.Since(began); took > 10*time.Second {
-		t.Errorf("an honest peer needed %v", took)
-	}
 	if held := stop(); held > most {
 		t.Errorf("the door held %d MiB", held>>20)
-	} else {
-		t.Logf("the peer held %d MiB", held>>20)
 	}
-}
-
-// idleStreams tries to open n streams that say nothing; it returns how many were there at some time.
-func idleStreams(t *testing.T, hosts []*intruder.Stranger, to peer.AddrInfo, n int) int64 {
-	t.Helper()
-	const atOnce = 128
-	var opened atomic.Int64
-	var all sync.WaitGroup
-	for i := range atOnce {
-		s := hosts[i%len(hosts)]
-		all.Go(func() {
-			for range n / atOnce {
-				ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
-				st, x := s.Raw(ctx, to)
-				cancel()
-				if x.Err == nil {
-					opened.Add(1)
-					go func() { _, _ = io.Copy(io.Discard, st) }() // ends with the host
-				}
-			}
-		})
-	}
-	all.Wait()
-	return opened.Load()
 }
 
 // traitor is a member that has joined with a reader's invite and keeps everything it was told.
@@ -256,7 +218,7 @@ func TestForgedCertificates(t *testing.T) {
 		"certificates of others":       {Key: key, Docs: spy.docs},
 		"one's own certificate":        {Key: key, Docs: []membership.Doc{made(membership.Certify(key, spy.network, id, "me", admin, now, time.Hour))}},
 		"signed by a reader":           {Key: key, Docs: append(slices.Clone(spy.docs), made(membership.Certify(spy.key, spy.network, id, "me", admin, now, time.Hour)))},
-		"delegated by a reader":        {Key: key, Docs: append(slices.Clone(spy.docs), made(membership.Delegate(spy.key, spy.network, id, true, now)), made(membership.Certify(key, spy.network, id, "me", admin, now, time.Hour)))},
+		"delegated by a reader":        {Key: key, Docs: append(slices.Clone(spy.docs), made(membership.Delegate(spy.key, spy.network, id, false, now)), made(membership.Certify(key, spy.network, id, "me", admin, now, time.Hour)))},
 		"delegated by another root":    {Key: key, Docs: []membership.Doc{otherCharter, made(membership.Delegate(otherRoot, spy.network, id, true, now)), made(membership.Certify(key, spy.network, id, "me", admin, now, time.Hour))}},
 		"a member of another network":  {Network: otherNet, Key: key, Docs: []membership.Doc{otherCharter, made(membership.Delegate(otherRoot, otherNet, id, true, now)), made(membership.Certify(key, otherNet, id, "me", admin, now, time.Hour))}},
 		"a revocation of the inviter":  {Key: key, Docs: []membership.Doc{made(membership.Revoke(key, spy.network, peer.ID(memberBytes(t, a.Home)), "", now))}},
@@ -290,7 +252,7 @@ func TestForgedCertificates(t *testing.T) {
 	// A member may say hello; what it adds about itself makes it no more than it is.
 	up := intruder.Claim{Protocol: intruder.HelloProtocol, Network: spy.network, Key: spy.key, Docs: append(slices.Clone(spy.docs),
 		made(membership.Certify(spy.key, spy.network, spy.id, "traitor", admin, now, time.Hour)),
-		made(membership.Delegate(spy.key, spy.network, spy.id, true, now)),
+		made(membership.Delegate(spy.key, spy.network, spy.id, false, now)),
 		made(membership.Revoke(spy.key, spy.network, peer.ID(memberBytes(t, b.Home)), "", now)))}
 	brief, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 	if _, err := stranger(t).Present(brief, door, up); err != nil {
@@ -337,16 +299,8 @@ func TestClone(t *testing.T) {
 
 	stopAll(t, false, b)
 	copied := filepath.Join(dir(t), "home")
-	if err := os.CopyFS(copied, os.DirFS(b.Home.Dir)); err != nil {
-		t.Fatal(err)
-	}
-	for _, secret := range []string{"keys"} { // the copy is as it was, modes included
-		if err := os.Chmod(filepath.Join(copied, secret), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := os.Chmod(copied, 0o700); err != nil {
-		t.Fatal(err)
+	if out, err := exec.CommandContext(t.Context(), "cp", "-a", b.Home.Dir, copied).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
 	}
 	upAll(t, b)
 	id := memberID(t, b.Home)
