@@ -121,6 +121,7 @@ type Service struct {
 	mu         sync.Mutex
 	links      map[network.Conn]*link
 	presences  map[peer.ID]*presence
+	doorsCut   map[peer.ID]bool // whose door's connections were ended with the membership
 	lastSeen   map[peer.ID]time.Time
 	skews      map[peer.ID]time.Duration
 	sightings  sightings
@@ -168,7 +169,7 @@ func New(cfg Config) (*Service, error) {
 	}
 	s := &Service{
 		cfg: cfg, self: self, instance: newInstance(), started: cfg.Now(), t: defaultTiming(), keeper: newKeeper(cfg.Store), wake: make(chan struct{}, 1),
-		links: map[network.Conn]*link{}, presences: map[peer.ID]*presence{}, lastSeen: map[peer.ID]time.Time{}, skews: map[peer.ID]time.Duration{},
+		links: map[network.Conn]*link{}, presences: map[peer.ID]*presence{}, doorsCut: map[peer.ID]bool{}, lastSeen: map[peer.ID]time.Time{}, skews: map[peer.ID]time.Duration{},
 		sightings: sightings{}, cloned: map[peer.ID]time.Time{}, contacts: map[peer.ID]*contact{},
 		known: map[membership.DocID]struct{}{}, acks: map[uint64]*waiter{},
 	}
