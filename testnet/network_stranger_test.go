@@ -219,7 +219,7 @@ func TestForgedCertificates(t *testing.T) {
 		"one's own certificate":        {Key: key, Docs: []membership.Doc{made(membership.Certify(key, spy.network, id, "me", admin, now, time.Hour))}},
 		"signed by a reader":           {Key: key, Docs: append(slices.Clone(spy.docs), made(membership.Certify(spy.key, spy.network, id, "me", admin, now, time.Hour)))},
 		"delegated by a reader":        {Key: key, Docs: append(slices.Clone(spy.docs), made(membership.Delegate(spy.key, spy.network, id, false, now)), made(membership.Certify(key, spy.network, id, "me", admin, now, time.Hour)))},
-		"delegated by another root":    {Key: key, Docs: []membership.Doc{otherCharter, made(membership.Delegate(otherRoot, spy.network, id, true, now)), made(membership.Certify(key, spy.network, id, "me", admin, now, time.Hour))}},
+		"delegated by another root":    {Key: key, Docs: []membership.Doc{otherCharter, made(membership.Delegate(otherRoot, spy.network, id, false, now)), made(membership.Certify(key, spy.network, id, "me", admin, now, time.Hour))}},
 		"a member of another network":  {Network: otherNet, Key: key, Docs: []membership.Doc{otherCharter, made(membership.Delegate(otherRoot, otherNet, id, true, now)), made(membership.Certify(key, otherNet, id, "me", admin, now, time.Hour))}},
 		"a revocation of the inviter":  {Key: key, Docs: []membership.Doc{made(membership.Revoke(key, spy.network, peer.ID(memberBytes(t, a.Home)), "", now))}},
 		"a join without its invite":    {Protocol: intruder.JoinProtocol, Key: key, Docs: spy.docs},
