@@ -26,6 +26,7 @@ import (
 	"cairn/swarm/transport"
 	"cairn/web"
 	"cairn/web/api"
+	"cairn/web/certs"
 	"cairn/web/dashboard"
 
 	"github.com/libp2p/go-libp2p/core/host"
@@ -71,7 +72,7 @@ type Node struct {
 	sessions  *web.Sessions
 	tokens    *tokens
 	audit     *audit
-	ca        func() ([]byte, error) // certificate (PEM) of the authority behind HTTP; nil: there is none
+	own       *certs.Own // the dashboard's certificate by an authority of ours; nil: another kind or none
 	web       *web.Server
 	metrics   *observe.Metrics
 	finder    *finder
@@ -154,6 +155,7 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 	}
 	ups.drop = n.server.DropSession
 	n.finder = newFinder(n.host, n.log.With("part", "mdns"))
+	n.finder.found = n.sighted
 	n.metrics = observe.New(observe.Sources{Store: n.store.Stats, Exchange: n.server.Stats, Meter: n.meter.Total,
 		Peers: n.countPeers, Transfers: n.transfers.active, Pool: n.pool.InUse}, cfg.Version)
 	seat, err := n.newSeat()
