@@ -261,7 +261,7 @@ func (p *seat) events() admission.Events {
 			if a.What == "refused" {
 				outcome = "denied"
 			}
-			p.n.audit.note(a.Peer.String(), a.Addr, "member."+a.What, p.nameOf(a.Peer), outcome, a.Why)
+			p.n.audit.note(a.Peer.String(), a.Addr, "member."+strings.ReplaceAll(a.What, " ", "_"), p.nameOf(a.Peer), outcome, a.Why)
 		},
 	}
 }
