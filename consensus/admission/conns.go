@@ -81,6 +81,8 @@ func (s *Service) linkOf(c network.Conn) *link {
 	})
 	if c.IsClosed() {
 		s.disconnected(nil, c)
+	} else if !s.cfg.Gate.Admits(l.peer) { // revoked between the gate's look and now
+		s.spawn(func(context.Context) { c.Close() })
 	}
 	return l
 }

@@ -80,6 +80,9 @@ func TestOpenStreamsOfARevokedMemberEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	theirs := <-got
+	if err := b.door.Connect(t.Context(), peer.AddrInfo{ID: a.door.ID(), Addrs: a.door.Addrs()}); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := a.s.Publish(t.Context(), r.must(membership.Revoke(r.root, r.id, b.id, "lost", time.Now()))); err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +98,9 @@ func TestOpenStreamsOfARevokedMemberEnd(t *testing.T) {
 			t.Errorf("%s end of the stream lives on: %v", name, err)
 		}
 	}
-	eventually(t, "the connection ends", 3*time.Second, func() bool { return len(a.host.Network().ConnsToPeer(b.id)) == 0 })
+	eventually(t, "the connections end, at the door too", 3*time.Second, func() bool {
+		return len(a.host.Network().ConnsToPeer(b.id)) == 0 && len(a.door.Network().ConnsToPeer(b.door.ID())) == 0
+	})
 	if _, err := b.host.NewStream(network.WithNoDial(t.Context(), "test"), a.id, testProtocol); err == nil {
 		t.Error("it opened another stream")
 	}
