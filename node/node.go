@@ -140,7 +140,7 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 	n.metrics = observe.New(observe.Sources{Store: n.store.Stats, Exchange: n.server.Stats, Meter: n.meter.Total,
 		Peers: func() int { return len(n.host.Network().Peers()) }, Transfers: n.transfers.active, Pool: n.pool.InUse}, cfg.Version)
 	n.sessions = web.NewSessions(n.now)
-	n.web, err = web.New(web.Config{Peer: n, Sessions: n.sessions, Home: n.home.dir, HTTP: cfg.HTTP, Dashboard: dashboard.FS(),
+	n.web, err = web.New(web.Config{Peer: n, Keys: n, Sessions: n.sessions, Home: n.home.dir, HTTP: cfg.HTTP, Dashboard: dashboard.FS(),
 		Metrics: n.metrics.Handler(), Log: n.log.With("part", "web"), Now: n.now, Begin: n.request})
 	if err != nil {
 		return nil, err
@@ -233,6 +233,7 @@ func (n *Node) Run(ctx context.Context) error {
 	g.Go(func() error { n.tick(ctx); return nil })
 	if n.cfg.Mode == ModeUp {
 		g.Go(func() error { n.journal.resume(ctx); return nil })
+		g.Go(func() error { n.finishReseal(ctx); return nil })
 	}
 	if n.cfg.MDNS {
 		g.Go(func() error { n.finder.run(ctx); return nil })

@@ -24,6 +24,8 @@ func (s *Store) PutNote(ctx context.Context, n Note) error {
 		return fmt.Errorf("write note: %w: %d bytes", block.ErrTooLarge, len(n.Data))
 	}
 	key := noteKey(n.ID)
+	s.sealing.RLock()
+	defer s.sealing.RUnlock()
 	sealed, err := s.keys.sealJSON(key, n.Data)
 	if err == nil {
 		err = s.admitSmall()

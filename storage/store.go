@@ -77,6 +77,9 @@ type Store struct {
 	seed       maphash.Seed
 	entryLocks [16]sync.Mutex // by hash of the entry's id: read, modify, write
 
+	// sealing is held for reading from before a value is sealed until it is queued, and for writing while the data key changes.
+	sealing sync.RWMutex
+
 	guard   guard // who uses which blocks, against GC
 	pending pendingSet
 

@@ -85,6 +85,11 @@ func routes() []route {
 		{"POST /v1/local/network/init", classQuick},
 		{"POST /v1/local/network/recover", classQuick},
 
+		{"GET /v1/local/keys", classQuick},
+		{"POST /v1/local/keys/passphrase", classQuick},
+		{"POST /v1/local/keys/rotate", classStream},
+		{"POST /v1/local/keys/backup", classQuick},
+
 		{"POST /v1/local/share", classStream},
 		{"POST /v1/local/add", classStream},
 		{"POST /v1/local/get", classStream},

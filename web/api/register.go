@@ -30,6 +30,7 @@ type Config struct {
 	Peer    Peer
 	Access  Access
 	Network Network // nil: this peer can be in none
+	Keys    Keys    // nil: this peer keeps none
 	Log     *slog.Logger
 	// Heartbeat is the time between comments on a silent stream; 0: 10 s.
 	Heartbeat time.Duration
@@ -75,6 +76,7 @@ func Register(m Mux, cfg Config) *huma.OpenAPI {
 	s.limits()
 	s.content()
 	s.network()
+	s.keys()
 	s.local()
 	finish(s.api.OpenAPI())
 	return s.api.OpenAPI()
