@@ -452,7 +452,8 @@ func TestManifest(t *testing.T) {
 	}
 }
 
-// TestHalfTable: a table that a crash left half written, which the manifest does not name, is no damage.
+// TestHalfTable: a table that a crash left half written, which the manifest does not name, is no damage, nor is a log that it
+// left without a byte.
 func TestHalfTable(t *testing.T) {
 	f := newFixture(t)
 	bs := someBlocks(3)
@@ -461,6 +462,9 @@ func TestHalfTable(t *testing.T) {
 	f.close()
 	path := filepath.Join(f.cfg.Dir, dbDir, "009999.sst")
 	f.must(os.WriteFile(path, make([]byte, 5000), 0o600))
+	for _, name := range []string{"00777.mem", "000777.vlog"} {
+		f.must(os.WriteFile(filepath.Join(f.cfg.Dir, dbDir, name), nil, 0o600))
+	}
 	f.open()
 	for _, b := range bs {
 		f.want(b)

@@ -61,6 +61,26 @@ func checkIndexFiles(dir string) error {
 	return nil
 }
 
+// removeEmptyLogs takes away logs without a byte: a process was killed between making one and giving it its size, before anything
+// in it could be acknowledged. Badger fails to open with one.
+func removeEmptyLogs(dir string) error {
+	for _, kind := range []string{"*.mem", "*.vlog"} {
+		logs, err := filepath.Glob(filepath.Join(dir, kind))
+		if err != nil {
+			return err
+		}
+		for _, path := range logs {
+			if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() || info.Size() > 0 {
+				continue
+			}
+			if err := os.Remove(path); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // namedTables lists the tables that a manifest, which checkManifest has passed, leaves in being.
 func namedTables(b []byte) ([]uint64, error) {
 	live := make(map[uint64]bool)

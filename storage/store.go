@@ -179,7 +179,11 @@ func (s *Store) openDB(exists bool) (err error) {
 	if s.segs, err = openSegmentDir(filepath.Join(s.cfg.Dir, segmentDir), s.cfg.segment); err != nil {
 		return fmt.Errorf("%w: %v", ErrDamaged, err)
 	}
-	if err := checkIndexFiles(s.dir); err != nil {
+	err = checkIndexFiles(s.dir)
+	if err == nil {
+		err = removeEmptyLogs(s.dir)
+	}
+	if err != nil {
 		return errors.Join(err, s.segs.close())
 	}
 	db, err := badger.OpenManaged(badgerOptions(s.dir, badgerLog{s.log, &s.broken, &s.index}))
