@@ -106,7 +106,7 @@ func (n *Node) BackupKeys(_ context.Context, r api.BackupRequest) (api.BackupRes
 	b := backup{Format: backupFormat, Version: backupVersion, Created: n.now().UTC().Truncate(time.Second),
 		PeerID: n.host.ID().String(), Name: n.cfg.Name, Secrets: n.vault.All()}
 	defer b.wipe()
-	file, err := b.seal(r.Passphrase, r.Recipients, scryptWork)
+	file, err := b.seal(r.Passphrase, r.Recipients, n.scrypt)
 	if err != nil {
 		return api.BackupResult{}, explained(err)
 	}

@@ -50,6 +50,7 @@ type Node struct {
 	home      *home
 	vault     *vault.Vault
 	storeKeys *storage.Keys
+	scrypt    int // scryptWork; less in tests
 	store     *storage.Store
 	host      host.Host
 
@@ -88,7 +89,7 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 	if cfg.Mode == ModeCommand {
 		cfg.HTTP = "" // it is gone before anyone could look at a page
 	}
-	n := &Node{cfg: cfg, log: cfg.Log, now: time.Now, started: time.Now(), gate: newGate(), ready: make(chan struct{}), handover: make(chan struct{})}
+	n := &Node{cfg: cfg, log: cfg.Log, scrypt: scryptWork, now: time.Now, started: time.Now(), gate: newGate(), ready: make(chan struct{}), handover: make(chan struct{})}
 	life, end := context.WithCancel(context.Background())
 	n.end, n.life = end, life.Done()
 	defer func() {
