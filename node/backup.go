@@ -147,11 +147,15 @@ func errNoBackup() error {
 	return api.Errorf(api.CodeIntegrity, "this is not a whole backup of keys").WithHint("it is a file that `cairn key backup FILE` wrote")
 }
 
+func errBackupThere(path string) error {
+	return api.Errorf(api.CodeConflict, "%s is already there", path).WithHint("choose another name, or move that file away")
+}
+
 // writeBackup makes a file of mode 0600 that is not there yet, synced. What an error left of it is removed.
 func writeBackup(path string, b []byte) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return api.Errorf(api.CodeConflict, "%s is already there", path).WithHint("choose another name, or move that file away")
+		return errBackupThere(path)
 	}
 	if err != nil {
 		return err

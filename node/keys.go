@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -102,6 +103,9 @@ func (n *Node) BackupKeys(_ context.Context, r api.BackupRequest) (api.BackupRes
 		if err := checkPassphrase(r.Passphrase); err != nil {
 			return api.BackupResult{}, err
 		}
+	}
+	if _, err := os.Lstat(r.Path); err == nil { // before the long work; writeBackup looks again
+		return api.BackupResult{}, errBackupThere(r.Path)
 	}
 	b := backup{Format: backupFormat, Version: backupVersion, Created: n.now().UTC().Truncate(time.Second),
 		PeerID: n.host.ID().String(), Name: n.cfg.Name, Secrets: n.vault.All()}

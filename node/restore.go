@@ -86,6 +86,7 @@ func (r KeyRestore) open() (*backup, error) {
 		defer clear(ids)
 		return openBackup(file, "", ids)
 	}
+	var wrong error
 	for attempt := 1; ; attempt++ {
 		var pass []byte
 		if r.Ask != nil {
@@ -97,12 +98,16 @@ func (r KeyRestore) open() (*backup, error) {
 			return nil, api.Errorf(api.CodeWrongKey, "the backup is encrypted, and nobody can be asked for its passphrase here").
 				WithHint("run the command in a terminal, or use --file-passphrase-fd N or --identity FILE")
 		}
+		if pass == nil {
+			return nil, wrong
+		}
 		b, err := openBackup(file, string(pass), nil)
 		clear(pass)
 		var e *api.Error
-		if err == nil || !errors.As(err, &e) || e.Code != api.CodeWrongKey || pass == nil || attempt == 3 {
+		if err == nil || !errors.As(err, &e) || e.Code != api.CodeWrongKey || attempt == 3 {
 			return b, err
 		}
+		wrong = err
 	}
 }
 
