@@ -49,6 +49,7 @@ type Node struct {
 	home      *home
 	vault     *vault.Vault
 	storeKeys *storage.Keys
+	scrypt    int // scryptWork; less in tests
 	store     *storage.Store
 	host      host.Host // the door: for strangers
 	identity  *identity
@@ -97,7 +98,7 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	n := &Node{cfg: cfg, log: cfg.Log, now: cfg.Now, started: cfg.Now(), gate: newGate(), ready: make(chan struct{}), handover: make(chan struct{})}
+	n := &Node{cfg: cfg, log: cfg.Log, scrypt: scryptWork, now: cfg.Now, started: cfg.Now(), gate: newGate(), ready: make(chan struct{}), handover: make(chan struct{})}
 	life, end := context.WithCancel(context.Background())
 	n.end, n.life = end, life.Done()
 	defer func() {
@@ -169,7 +170,7 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 		return nil, err
 	}
 	n.web, err = web.New(web.Config{TLS: source, Names: cfg.TLS.Names, Tokens: n.tokens, Audit: n.audited,
-		Peer: n, Network: n, Sessions: n.sessions, Home: n.home.dir, HTTP: cfg.HTTP, Dashboard: dashboard.FS(),
+		Peer: n, Network: n, Keys: n, Sessions: n.sessions, Home: n.home.dir, HTTP: cfg.HTTP, Dashboard: dashboard.FS(),
 		Metrics: n.metrics.Handler(), Log: n.log.With("part", "web"), Now: n.now, Begin: n.request})
 	if err != nil {
 		return nil, err
@@ -213,6 +214,7 @@ func (n *Node) Run(ctx context.Context) error {
 	g.Go(func() error { n.tick(ctx); return nil })
 	if n.cfg.Mode == ModeUp {
 		g.Go(func() error { n.journal.resume(ctx); return nil })
+		g.Go(func() error { n.finishReseal(ctx); return nil })
 	}
 	if n.cfg.MDNS {
 		g.Go(func() error { n.finder.run(ctx); return nil })

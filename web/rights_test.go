@@ -56,7 +56,6 @@ func TestRights(t *testing.T) {
 // pending are the rows of the table of rights whose routes are still to come.
 var pending = []string{
 	"GET /v1/config", "PUT /v1/config/{key}", "DELETE /v1/config/{key}", "POST /v1/config/reload",
-	"GET /v1/local/keys", "POST /v1/local/keys/passphrase", "POST /v1/local/keys/rotate", "POST /v1/local/keys/backup",
 }
 
 // TestEveryRightHasARoute: a row of the table of rights that nothing is registered for is a mistake or to come.

@@ -30,6 +30,7 @@ type Config struct {
 	Peer    Peer
 	Access  Access
 	Network Network // nil: this peer can be in none
+	Keys    Keys    // nil: this peer keeps none
 	Log     *slog.Logger
 	// Heartbeat is the time between comments on a silent stream; 0: 10 s.
 	Heartbeat time.Duration
@@ -76,6 +77,7 @@ func Register(m Mux, cfg Config) *huma.OpenAPI {
 	s.limits()
 	s.content()
 	s.network()
+	s.keys()
 	s.local()
 	s.security()
 	finish(s.api.OpenAPI())
