@@ -14,14 +14,13 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"time"
 
 	"cairn/node/observe"
 	"cairn/storage"
+	"cairn/storage/vault"
 	"cairn/swarm/exchange"
 	"cairn/swarm/shape"
 	"cairn/swarm/ticket"
@@ -48,9 +47,11 @@ type Node struct {
 	now     func() time.Time
 	started time.Time
 
-	home  *home
-	store *storage.Store
-	host  host.Host
+	home      *home
+	vault     *vault.Vault
+	storeKeys *storage.Keys
+	store     *storage.Store
+	host      host.Host
 
 	hub       *hub
 	lib       *library
@@ -101,13 +102,17 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 	if n.home, err = openHome(cfg.Home); err != nil {
 		return nil, err
 	}
-	id, err := n.home.identity()
+	if n.vault, err = openVault(n.home.dir, cfg.Passphrase); err != nil {
+		return nil, err
+	}
+	id, err := privateKey(n.vault, secretDoor)
 	if err != nil {
 		return nil, err
 	}
-	if n.store, err = openStore(n.home.dir, cfg); err != nil {
+	if n.store, n.storeKeys, err = openStore(n.home.dir, n.vault, cfg); err != nil {
 		return nil, err
 	}
+	n.home.claim()
 	n.hub = newHub(n.now)
 	n.shape = shape.New(n.now)
 	n.limits = newLimits(n.home.dir, n.shape, n.log)
@@ -146,17 +151,14 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 	return n, nil
 }
 
-// openStore opens the keys and the store below the home.
-func openStore(dir string, cfg Config) (*storage.Store, error) {
-	path := filepath.Join(dir, "store.key")
-	k, err := storage.LoadKeys(path)
-	if errors.Is(err, os.ErrNotExist) {
-		k, err = storage.CreateKeys(path)
-	}
+// openStore opens the store below the home with the keys in the vault.
+func openStore(dir string, v *vault.Vault, cfg Config) (*storage.Store, *storage.Keys, error) {
+	k, err := storage.OpenKeys(storeEnvelope{v})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return storage.Open(storage.Config{Dir: filepath.Join(dir, "store"), Keys: k, Reserve: cfg.Reserve, Log: cfg.Log.With("part", "storage")})
+	s, err := storage.Open(storage.Config{Dir: storeDir(dir), Keys: k, Reserve: cfg.Reserve, Log: cfg.Log.With("part", "storage")})
+	return s, k, err
 }
 
 // listen starts the host on what is configured. Unless that names a port, the port of the last run is taken again
@@ -281,6 +283,9 @@ func (n *Node) close() {
 	}
 	if n.store != nil {
 		n.warn("close store", n.store.Close())
+	}
+	if n.vault != nil {
+		n.vault.Close()
 	}
 	if n.home != nil {
 		n.warn("release lock", n.home.close())

@@ -5,12 +5,14 @@ import (
 	"net/http"
 	"strconv"
 
+	"cairn/consensus/access"
 	"cairn/web/api"
 )
 
 // caller is what the server knows of a request. It is put into the context before any handler runs.
 type caller struct {
 	local   bool     // came over the socket
+	near    bool     // came through an entrance for this machine only
 	limiter *limiter // of the entrance
 	cookie  *session // the session whose cookie came; nil: none
 	full    bool     // a secret of that session came too
@@ -28,10 +30,21 @@ func callerOf(ctx context.Context) *caller {
 	return c
 }
 
-// access is what the API asks of the server about callers.
-type access struct{ s *Server }
+// subject is the caller as the table of rights knows it.
+func (c *caller) subject() access.Subject {
+	switch {
+	case c.local:
+		return access.Subject{Kind: access.Socket, Near: true}
+	case c.cookie != nil:
+		return access.Subject{Kind: access.Browser, Full: c.full, Near: c.near}
+	}
+	return access.Subject{Near: c.near}
+}
 
-func (a access) Session(ctx context.Context) (api.Session, error) {
+// doorkeeper is what the API asks of the server about callers.
+type doorkeeper struct{ s *Server }
+
+func (a doorkeeper) Session(ctx context.Context) (api.Session, error) {
 	c := callerOf(ctx)
 	switch {
 	case c.local:
@@ -45,7 +58,7 @@ func (a access) Session(ctx context.Context) (api.Session, error) {
 	return api.Session{Access: "none"}, nil
 }
 
-func (a access) Login(ctx context.Context, r api.LoginRequest) (api.LoginResult, *http.Cookie, error) {
+func (a doorkeeper) Login(ctx context.Context, r api.LoginRequest) (api.LoginResult, *http.Cookie, error) {
 	if callerOf(ctx).local {
 		return api.LoginResult{}, nil, api.Errorf(api.CodeUsage, "the socket needs no login").WithHint("everything is permitted here already")
 	}
@@ -58,7 +71,7 @@ func (a access) Login(ctx context.Context, r api.LoginRequest) (api.LoginResult,
 	return api.LoginResult{Secret: g.secret, Expires: g.expires}, a.cookie(g.cookie, 0), nil
 }
 
-func (a access) Resume(ctx context.Context, r api.ResumeRequest) (api.LoginResult, error) {
+func (a doorkeeper) Resume(ctx context.Context, r api.ResumeRequest) (api.LoginResult, error) {
 	c := callerOf(ctx)
 	if c.cookie == nil {
 		return api.LoginResult{}, api.Errorf(api.CodeUsage, "there is no session to go on with")
@@ -70,14 +83,14 @@ func (a access) Resume(ctx context.Context, r api.ResumeRequest) (api.LoginResul
 	return api.LoginResult{Secret: secret, Expires: expires}, nil
 }
 
-func (a access) Logout(ctx context.Context) (*http.Cookie, error) {
+func (a doorkeeper) Logout(ctx context.Context) (*http.Cookie, error) {
 	if c := callerOf(ctx); c.cookie != nil {
 		a.s.cfg.Sessions.end(c.cookie)
 	}
 	return a.cookie("", -1), nil
 }
 
-func (a access) NewLink(ctx context.Context, r api.LinkRequest) (api.Link, error) {
+func (a doorkeeper) NewLink(ctx context.Context, r api.LinkRequest) (api.Link, error) {
 	text, expires, err := a.s.cfg.Sessions.newLink(callerOf(ctx).cookie, r)
 	if err != nil {
 		return api.Link{}, err
@@ -85,21 +98,21 @@ func (a access) NewLink(ctx context.Context, r api.LinkRequest) (api.Link, error
 	return api.Link{URL: "/v1/downloads/" + text, Expires: expires}, nil
 }
 
-func (a access) UseLink(ctx context.Context, token string) (api.LinkRequest, error) {
+func (a doorkeeper) UseLink(ctx context.Context, token string) (api.LinkRequest, error) {
 	return a.s.cfg.Sessions.useLink(callerOf(ctx).cookie, token)
 }
 
-func (a access) NewHandle(ctx context.Context, r api.LinkRequest) (api.Link, error) {
+func (a doorkeeper) NewHandle(ctx context.Context, r api.LinkRequest) (api.Link, error) {
 	text, expires := a.s.cfg.Sessions.newHandle(callerOf(ctx).cookie, r)
 	return api.Link{URL: "/v1/opened/" + text, Expires: expires}, nil
 }
 
-func (a access) UseHandle(ctx context.Context, token string) (api.LinkRequest, error) {
+func (a doorkeeper) UseHandle(ctx context.Context, token string) (api.LinkRequest, error) {
 	return a.s.cfg.Sessions.useHandle(callerOf(ctx).cookie, token)
 }
 
 // cookie is the session cookie. It has no Secure flag because loopback has no TLS.
-func (a access) cookie(value string, maxAge int) *http.Cookie {
+func (a doorkeeper) cookie(value string, maxAge int) *http.Cookie {
 	return &http.Cookie{
 		Name: a.s.cookieName(), Value: value, Path: "/", MaxAge: maxAge,
 		HttpOnly: true, SameSite: http.SameSiteStrictMode,

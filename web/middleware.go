@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"cairn/consensus/access"
 	"cairn/web/api"
 )
 
@@ -34,7 +35,7 @@ func (s *Server) entrance(local bool) http.Handler {
 			defer s.cfg.Begin(local)()
 		}
 		begun := s.now()
-		c := &caller{local: local, limiter: lim}
+		c := &caller{local: local, near: true, limiter: lim}
 		id := requestID()
 		ctx := context.WithValue(r.Context(), callerKey{}, c)
 		ctx = api.WithCaller(ctx, api.Caller{RequestID: id, Local: local})
@@ -131,7 +132,7 @@ func (s *Server) crossOrigin() error {
 }
 
 // guard is what every route passes through once it is known: its right, then its limits.
-func (s *Server) guard(row route, h http.HandlerFunc) http.HandlerFunc {
+func (s *Server) guard(row route, need access.Right, h http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		c := callerOf(r.Context())
 		c.logAs = row.pattern
@@ -142,8 +143,8 @@ func (s *Server) guard(row route, h http.HandlerFunc) http.HandlerFunc {
 			return
 		}
 		defer release()
-		if err := permit(row.right, c); err != nil {
-			api.WriteError(w, r, err)
+		if v := access.Grant(c.subject(), need); !v.Allowed {
+			api.WriteError(w, r, deny(v))
 			return
 		}
 		if r.Body != nil && r.Body != http.NoBody {
@@ -153,19 +154,12 @@ func (s *Server) guard(row route, h http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-func permit(need right, c *caller) error {
-	switch {
-	case c.local, need == rightPublic, need == rightCookie && c.cookie != nil, need == rightSession && c.full:
-		return nil
-	case need == rightLocal:
-		return api.Errorf(api.CodeNotPermitted, "this is possible on the peer's own machine only, through its socket").
-			WithHint("use the cairn command there")
-	case need == rightSession && c.cookie != nil:
-		return api.NewFault(http.StatusUnauthorized, "the secret of the session is missing, wrong or has expired").
-			WithHint("reload the page, or log in again with the code that cairn login prints")
+// deny turns a verdict into an answer.
+func deny(v access.Verdict) error {
+	if v.Unknown {
+		return api.NewFault(http.StatusUnauthorized, "%s", v.Reason).WithHint("%s", v.Hint)
 	}
-	return api.NewFault(http.StatusUnauthorized, "this needs a session").
-		WithHint("log in with the code that cairn login prints")
+	return api.Errorf(api.CodeNotPermitted, "%s", v.Reason).WithHint("%s", v.Hint)
 }
 
 func isAPI(path string) bool {

@@ -39,6 +39,8 @@ type Config struct {
 	LogFormat    string
 	Limits       transport.Limits // of each host; zero fields mean the default
 
+	// What follows is not configured: the process that becomes the peer sets it.
+
 	// From is where the values came from, for showing and loading them again.
 	From Source
 	// SetLogLevel makes a level hold from now on; nil: the level stays.
@@ -47,6 +49,10 @@ type Config struct {
 	Mode    string
 	Version string
 	Log     *slog.Logger
+
+	// Passphrase is asked for what the keys are under: with 1, 2, 3 while it is wrong, with 0 for keys that are about to be
+	// made. nil and no error: there is none. The bytes are overwritten after use. A nil func is one that has none.
+	Passphrase func(attempt int) ([]byte, error)
 }
 
 // TLS is how the dashboard is encrypted.

@@ -293,14 +293,16 @@ type LoginCode struct {
 // Event is one change of the peer's state, as the dashboard's stream carries it. Exactly one of the pointers is
 // set, as Type says.
 type Event struct {
-	ID       uint64     `json:"id" doc:"Grows by one with every event of one run of the peer"`
-	Type     string     `json:"type" enum:"transfer,entry,entry_removed,peers,rates,limits,status"`
-	Time     time.Time  `json:"time"`
-	Transfer *Transfer  `json:"transfer,omitempty"`
-	Entry    *Entry     `json:"entry,omitempty"`
-	EntryID  string     `json:"entry_id,omitempty"`
-	Peers    []PeerInfo `json:"peers,omitempty"`
-	Rates    *Rates     `json:"rates,omitempty"`
-	Limits   *Limits    `json:"limits,omitempty"`
-	Status   *Status    `json:"status,omitempty"`
+	ID       uint64         `json:"id" doc:"Grows by one with every event of one run of the peer"`
+	Type     string         `json:"type" enum:"transfer,entry,entry_removed,peers,rates,limits,status,network,members"`
+	Time     time.Time      `json:"time"`
+	Transfer *Transfer      `json:"transfer,omitempty"`
+	Entry    *Entry         `json:"entry,omitempty"`
+	EntryID  string         `json:"entry_id,omitempty"`
+	Peers    []PeerInfo     `json:"peers,omitempty"`
+	Rates    *Rates         `json:"rates,omitempty"`
+	Limits   *Limits        `json:"limits,omitempty"`
+	Status   *Status        `json:"status,omitempty"`
+	Network  *NetworkStatus `json:"network,omitempty"`
+	Members  []Member       `json:"members,omitempty" doc:"Those that changed, or all; nobody is taken off the list while the network is the same"`
 }

@@ -227,6 +227,58 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/invites": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The invites that this peer made, newest first */
+        get: operations["invites"];
+        put?: never;
+        /** Make an invite */
+        post: operations["create-invite"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/invites/{id}/qr.svg": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** An invite as a QR code */
+        get: operations["invite-qr"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/invites/{ref}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** End an invite; who joined by it stays */
+        delete: operations["revoke-invite"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/limits": {
         parameters: {
             query?: never;
@@ -330,6 +382,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/local/network/init": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Make a network; its root key may go into a file of this machine */
+        post: operations["local-init-network"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/local/network/recover": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Use the root key: become an administrator, settle revocations */
+        post: operations["local-recover-network"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/local/revoke": {
         parameters: {
             query?: never;
@@ -392,6 +478,94 @@ export interface paths {
         put?: never;
         /** End the session in all its tabs */
         post: operations["logout"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/members": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Everybody who is or was in the network, this peer first */
+        get: operations["members"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/members/{ref}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One member */
+        get: operations["member"];
+        put?: never;
+        post?: never;
+        /** End a membership for good */
+        delete: operations["revoke-member"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/members/{ref}/name": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Change the name of a member */
+        put: operations["rename-member"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/network": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The network that the peer is in */
+        get: operations["network"];
+        put?: never;
+        /** Make a network; its root key comes back as words, once */
+        post: operations["init-network"];
+        /** Leave the network; this peer's id never returns to it */
+        delete: operations["leave-network"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/network/join": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Become a member by an invite */
+        post: operations["join-network"];
         delete?: never;
         options?: never;
         head?: never;
@@ -719,6 +893,30 @@ export interface components {
             /** @enum {string} */
             event: "warning";
         };
+        Alert: {
+            hint?: string;
+            /** @enum {string} */
+            kind: "clone" | "clock" | "renewal" | "revoked" | "suspended" | "recovery";
+            member_id?: string;
+            message: string;
+            /** Format: date-time */
+            since: string;
+        };
+        Connection: {
+            address: string;
+            /** @enum {string} */
+            direction: "inbound" | "outbound";
+            /** Format: int64 */
+            down_bps: number;
+            /** Format: double */
+            rtt_ms: number;
+            /** Format: date-time */
+            since: string;
+            /** @enum {string} */
+            transport: "tcp" | "quic-v1" | "other";
+            /** Format: int64 */
+            up_bps: number;
+        };
         DirEntry: {
             cid: string;
             /** @enum {string} */
@@ -790,6 +988,9 @@ export interface components {
              */
             id: number;
             limits?: components["schemas"]["Limits"];
+            /** @description Those that changed, or all; nobody is taken off the list while the network is the same */
+            members?: components["schemas"]["Member"][];
+            network?: components["schemas"]["NetworkStatus"];
             peers?: components["schemas"]["PeerInfo"][];
             rates?: components["schemas"]["Rates"];
             status?: components["schemas"]["Status"];
@@ -797,7 +998,7 @@ export interface components {
             time: string;
             transfer?: components["schemas"]["Transfer"];
             /** @enum {string} */
-            type: "transfer" | "entry" | "entry_removed" | "peers" | "rates" | "limits" | "status";
+            type: "transfer" | "entry" | "entry_removed" | "peers" | "rates" | "limits" | "status" | "network" | "members";
         };
         /** @description One server-sent event: its name and what its data decodes to */
         EventStream: {
@@ -816,6 +1017,14 @@ export interface components {
             data: components["schemas"]["Event"];
             /** @enum {string} */
             event: "limits";
+        } | {
+            data: components["schemas"]["Event"];
+            /** @enum {string} */
+            event: "members";
+        } | {
+            data: components["schemas"]["Event"];
+            /** @enum {string} */
+            event: "network";
         } | {
             data: components["schemas"]["Event"];
             /** @enum {string} */
@@ -964,6 +1173,70 @@ export interface components {
             /** Format: int64 */
             up: number;
         };
+        InitRequest: {
+            /** @description Of the network */
+            name: string;
+            /** @description Of the recovery file */
+            passphrase?: string;
+            /** @description Of this peer in it; empty: its configured name */
+            peer_name?: string;
+            /** @description Absolute path of the file to make; on the socket only */
+            recovery_file?: string;
+        };
+        InitResult: {
+            network: components["schemas"]["NetworkStatus"];
+            recovery_file?: string;
+            /** @description The root key. Whoever has it owns the network */
+            recovery_words?: string;
+        };
+        Invite: {
+            classes: string[];
+            coordinator: boolean;
+            /** Format: date-time */
+            created: string;
+            /** Format: date-time */
+            expires: string;
+            for?: string;
+            id: string;
+            /** @enum {string} */
+            role: "reader" | "member" | "admin";
+            /** @enum {string} */
+            state: "open" | "used" | "expired" | "revoked";
+            /** @description The invite itself; who has it can join */
+            text: string;
+            /** @description Peer ids that joined by it */
+            used: string[];
+            /** Format: int64 */
+            uses: number;
+            zone?: string;
+        };
+        InviteRequest: {
+            classes?: string[];
+            /**
+             * Format: int64
+             * @description 0: 24 h; at most 30 days
+             */
+            expire_seconds?: number;
+            /** @description Peer id of the one machine that may use it (cairn id prints it) */
+            for?: string;
+            no_coordinator?: boolean;
+            /**
+             * @description Default: member
+             * @enum {string}
+             */
+            role?: "reader" | "member" | "admin";
+            /**
+             * Format: int64
+             * @description 0: 1
+             */
+            uses?: number;
+            zone?: string;
+        };
+        JoinRequest: {
+            invite: string;
+            /** @description Of this peer in the network; empty: its configured name */
+            name?: string;
+        };
         Limit: {
             name: string;
             /** Format: int64 */
@@ -1025,6 +1298,81 @@ export interface components {
             /** Format: date-time */
             expires: string;
             secret: string;
+        };
+        Member: {
+            classes: string[];
+            /** @description Two machines run with its identity */
+            cloned: boolean;
+            /** @description None: it is not connected now */
+            connection?: components["schemas"]["Connection"];
+            /** @description May become a coordinator */
+            coordinator: boolean;
+            /**
+             * Format: date-time
+             * @description Of the certificate
+             */
+            expires?: string;
+            id: string;
+            /** @description Peer id of the administrator behind the certificate */
+            issued_by?: string;
+            /** Format: date-time */
+            joined?: string;
+            /** Format: date-time */
+            last_seen?: string;
+            name: string;
+            reason?: string;
+            revoked_by?: string;
+            /** @enum {string} */
+            role: "reader" | "member" | "admin";
+            self: boolean;
+            /** @enum {string} */
+            state: "valid" | "early" | "expired" | "void" | "revoked" | "suspended" | "left";
+            /** @description Of the binary that it runs */
+            version?: string;
+            zone?: string;
+        };
+        NetworkStatus: {
+            /** @description Where other members reach this peer */
+            addresses: string[];
+            /**
+             * Format: int64
+             * @description In force
+             */
+            administrators: number;
+            alerts: components["schemas"]["Alert"][];
+            /** Format: int64 */
+            connected: number;
+            /** Format: date-time */
+            created?: string;
+            /**
+             * Format: date-time
+             * @description Of this peer's certificate; renewed daily while an administrator can be reached
+             */
+            expires?: string;
+            /** @description Fingerprint of the root key */
+            id?: string;
+            joined: boolean;
+            /** @description Resource limits of the member host */
+            limits: components["schemas"]["Limit"][];
+            /** @description Peer id of this peer's identity, which certificates and invites name; there before it joins */
+            member_id: string;
+            /**
+             * Format: int64
+             * @description In force
+             */
+            members: number;
+            name?: string;
+            /** @description Why it is not valid, in words */
+            reason?: string;
+            /** @enum {string} */
+            role?: "reader" | "member" | "admin";
+            /** @description Name of this peer in the network */
+            self_name: string;
+            /**
+             * @description Of this peer's own membership
+             * @enum {string}
+             */
+            state?: "valid" | "early" | "expired" | "void" | "revoked" | "suspended" | "left";
         };
         OpenRequest: {
             /** @description A file or directory below it */
@@ -1161,13 +1509,45 @@ export interface components {
             /** Format: int64 */
             up_total: number;
         };
+        RecoverRequest: {
+            /** @description Absolute path */
+            file?: string;
+            /** @description Members whose revocations do not count: id or name */
+            keep?: string[];
+            /** @description Of the network, when the peer knows nothing of it and there is no file */
+            name?: string;
+            passphrase?: string;
+            /** @description Members that the root revokes: id or name */
+            revoke?: string[];
+            words?: string;
+        };
+        RecoverResult: {
+            /** @description In words */
+            did: string[];
+            network: components["schemas"]["NetworkStatus"];
+        };
         RefRequest: {
             ref: string;
+        };
+        RenameRequest: {
+            name: string;
         };
         ResumeRequest: {
             challenge: string;
             /** @description ECDSA P-256 with SHA-256 over the text cairn-resume-1: followed by the challenge; r and s, 64 bytes, base64url */
             signature: string;
+        };
+        RevokeResult: {
+            /** @description Others that ended with it */
+            ended: components["schemas"]["Member"][];
+            /** @description Others that it had issued, which this peer has taken over */
+            kept: components["schemas"]["Member"][];
+            member: components["schemas"]["Member"];
+            /**
+             * Format: int64
+             * @description Connected members that have it now
+             */
+            told: number;
         };
         Session: {
             /**
@@ -1463,6 +1843,8 @@ export interface components {
 export type AddRequest = components['schemas']['AddRequest'];
 export type AddResult = components['schemas']['AddResult'];
 export type AddStream = components['schemas']['AddStream'];
+export type Alert = components['schemas']['Alert'];
+export type Connection = components['schemas']['Connection'];
 export type DirEntry = components['schemas']['DirEntry'];
 export type EffectiveLimits = components['schemas']['EffectiveLimits'];
 export type Entry = components['schemas']['Entry'];
@@ -1480,6 +1862,11 @@ export type GetStream = components['schemas']['GetStream'];
 export type GetsRequest = components['schemas']['GetsRequest'];
 export type Health = components['schemas']['Health'];
 export type HourLimit = components['schemas']['HourLimit'];
+export type InitRequest = components['schemas']['InitRequest'];
+export type InitResult = components['schemas']['InitResult'];
+export type Invite = components['schemas']['Invite'];
+export type InviteRequest = components['schemas']['InviteRequest'];
+export type JoinRequest = components['schemas']['JoinRequest'];
 export type Limit = components['schemas']['Limit'];
 export type Limits = components['schemas']['Limits'];
 export type Link = components['schemas']['Link'];
@@ -1488,6 +1875,8 @@ export type Listing = components['schemas']['Listing'];
 export type LoginCode = components['schemas']['LoginCode'];
 export type LoginRequest = components['schemas']['LoginRequest'];
 export type LoginResult = components['schemas']['LoginResult'];
+export type Member = components['schemas']['Member'];
+export type NetworkStatus = components['schemas']['NetworkStatus'];
 export type OpenRequest = components['schemas']['OpenRequest'];
 export type Opened = components['schemas']['Opened'];
 export type PeerInfo = components['schemas']['PeerInfo'];
@@ -1498,8 +1887,12 @@ export type Progress = components['schemas']['Progress'];
 export type RateHistory = components['schemas']['RateHistory'];
 export type RateSeries = components['schemas']['RateSeries'];
 export type Rates = components['schemas']['Rates'];
+export type RecoverRequest = components['schemas']['RecoverRequest'];
+export type RecoverResult = components['schemas']['RecoverResult'];
 export type RefRequest = components['schemas']['RefRequest'];
+export type RenameRequest = components['schemas']['RenameRequest'];
 export type ResumeRequest = components['schemas']['ResumeRequest'];
+export type RevokeResult = components['schemas']['RevokeResult'];
 export type Session = components['schemas']['Session'];
 export type ShareRequest = components['schemas']['ShareRequest'];
 export type ShareResult = components['schemas']['ShareResult'];
@@ -2014,6 +2407,131 @@ export interface operations {
             };
         };
     };
+    invites: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Invite"][];
+                };
+            };
+            /** @description Failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "create-invite": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["InviteRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Invite"];
+                };
+            };
+            /** @description Failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "invite-qr": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The code, black on white with its quiet zone; it has no size of its own */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/svg+xml": string;
+                };
+            };
+            /** @description Failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "revoke-invite": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description An invite's id or text */
+                ref: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Invite"];
+                };
+            };
+            /** @description Failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     limits: {
         parameters: {
             query?: never;
@@ -2231,6 +2749,72 @@ export interface operations {
             };
         };
     };
+    "local-init-network": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["InitRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InitResult"];
+                };
+            };
+            /** @description Failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "local-recover-network": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RecoverRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecoverResult"];
+                };
+            };
+            /** @description Failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     "local-revoke": {
         parameters: {
             query?: never;
@@ -2347,6 +2931,261 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    members: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Member"][];
+                };
+            };
+            /** @description Failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    member: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A member's id, the beginning of it, or its name */
+                ref: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Member"];
+                };
+            };
+            /** @description Failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "revoke-member": {
+        parameters: {
+            query?: {
+                /** @description Of an administrator: what it issued ends too. Otherwise this peer takes it over */
+                void?: boolean;
+                reason?: string;
+            };
+            header?: never;
+            path: {
+                /** @description A member's id, the beginning of it, or its name */
+                ref: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RevokeResult"];
+                };
+            };
+            /** @description Failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "rename-member": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A member's id, the beginning of it, or its name */
+                ref: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RenameRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Member"];
+                };
+            };
+            /** @description Failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    network: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NetworkStatus"];
+                };
+            };
+            /** @description Failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "init-network": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["InitRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InitResult"];
+                };
+            };
+            /** @description Failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "leave-network": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "join-network": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["JoinRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NetworkStatus"];
+                };
             };
             /** @description Failure */
             default: {
