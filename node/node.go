@@ -65,6 +65,7 @@ type Node struct {
 	meter     *exchange.Meter
 	shape     *shape.Shaper // holds back what moves
 	limits    *limits
+	settings  *settings
 	peers     *peerRates
 	sessions  *web.Sessions
 	web       *web.Server
@@ -115,6 +116,7 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 	n.home.claim()
 	n.hub = newHub(n.now)
 	n.shape = shape.New(n.now)
+	n.settings = newSettings(cfg, n.tellStatus, n.log.With("part", "config"))
 	n.limits = newLimits(n.home.dir, n.shape, n.log)
 	n.transfers = newTransfers(n.hub, n.now, newID)
 	if n.host, err = n.listen(transport.Config{Key: id, Limits: cfg.Limits}); err != nil {
@@ -140,7 +142,7 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 	n.metrics = observe.New(observe.Sources{Store: n.store.Stats, Exchange: n.server.Stats, Meter: n.meter.Total,
 		Peers: func() int { return len(n.host.Network().Peers()) }, Transfers: n.transfers.active, Pool: n.pool.InUse}, cfg.Version)
 	n.sessions = web.NewSessions(n.now)
-	n.web, err = web.New(web.Config{Peer: n, Sessions: n.sessions, Home: n.home.dir, HTTP: cfg.HTTP, Dashboard: dashboard.FS(),
+	n.web, err = web.New(web.Config{Peer: n, Settings: n.settings, Sessions: n.sessions, Home: n.home.dir, HTTP: cfg.HTTP, Dashboard: dashboard.FS(),
 		Metrics: n.metrics.Handler(), Log: n.log.With("part", "web"), Now: n.now, Begin: n.request})
 	if err != nil {
 		return nil, err

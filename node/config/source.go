@@ -70,7 +70,7 @@ func (s Source) LoadText(data []byte) (*Loaded, error) {
 	if err := probs.Err(); err != nil {
 		return nil, err
 	}
-	l.Config.From = s
+	l.Config.From, l.Config.Settings = s, l.Settings
 	return l, nil
 }
 
@@ -162,7 +162,7 @@ func (s Source) Set(ctx context.Context, name, value string) (*Loaded, error) {
 		path = s.Path()
 	}
 	if err := replace(path, data); err != nil {
-		return nil, api.Errorf(api.CodeFailed, "%s can not be written: %s", path, reason(err)).WithHint("look at the permissions and the free space of its folder").Because(err)
+		return nil, api.Errorf(api.CodeFailed, "%s can not be written: %s", s.Path(), reason(err)).WithHint("look at the permissions and the free space of its folder").Because(err)
 	}
 	return loaded, nil
 }

@@ -27,10 +27,11 @@ type Mux = humago.Mux
 
 // Config is what the operations work with.
 type Config struct {
-	Peer    Peer
-	Access  Access
-	Network Network // nil: this peer can be in none
-	Log     *slog.Logger
+	Peer     Peer
+	Access   Access
+	Network  Network  // nil: this peer can be in none
+	Settings Settings // nil: this peer has no configuration
+	Log      *slog.Logger
 	// Heartbeat is the time between comments on a silent stream; 0: 10 s.
 	Heartbeat time.Duration
 	// Stopping is closed when the server begins to stop: streams end with an error event. nil: never.
@@ -75,6 +76,7 @@ func Register(m Mux, cfg Config) *huma.OpenAPI {
 	s.limits()
 	s.content()
 	s.network()
+	s.settings()
 	s.local()
 	finish(s.api.OpenAPI())
 	return s.api.OpenAPI()
