@@ -59,6 +59,7 @@ type remote interface {
 	Cancel(ctx context.Context, id string) (api.Transfer, error)
 	Limits(ctx context.Context) (api.Limits, error)
 	SetLimits(ctx context.Context, l api.Limits) (api.Limits, error)
+	api.Settings
 	Handover(ctx context.Context) error
 	LoginCode(ctx context.Context) (api.LoginCode, error)
 	Close()
@@ -87,8 +88,10 @@ type settings struct {
 	home  string
 	mode  string            // "up" or "command"
 	flags map[string]string // configuration keys given as flags
-	// logger makes the log, and a function that changes its level; level and format are what the configuration says, "" when it says nothing.
+	// logger makes the log, and a function that makes another level hold; level and format are what the configuration says,
+	// "" when it says nothing.
 	logger func(level, format string) (*slog.Logger, func(level string) error, error)
+	warn   func(format string, args ...any) // hears what is probably not as it was meant
 }
 
 // doors are the two ways to a peer.

@@ -70,7 +70,7 @@ Exit codes: 0 done, 1 failed, 2 wrong use, 3 not found, 4 not permitted, 5 damag
 	root.AddCommand(
 		newShare(e), newUnshare(e), newGet(e),
 		newAdd(e), newLs(e), newCat(e), newRm(e), newRestore(e), newPin(e), newExport(e), newImport(e), newGC(e), newVerify(e),
-		newUp(e), newLogin(e), newStatus(e), newPeers(e), newTransfers(e), newLimit(e), newID(e), newVersion(e), newDocs(),
+		newUp(e), newLogin(e), newStatus(e), newPeers(e), newTransfers(e), newLimit(e), newConfig(e), newID(e), newVersion(e), newDocs(),
 	)
 	root.SetHelpCommand(newHelp())
 	root.InitDefaultCompletionCmd()
