@@ -117,7 +117,7 @@ func (n *Node) caOf(name string) (*certs.CA, error) {
 func (n *Node) homeCA() (*certs.CA, error) {
 	ca, err := n.caOf(secretHomeCA)
 	if err == nil && ca == nil {
-		ca, err = n.makeCA(secretHomeCA, "Cairn "+firstName(n.cfg.Name)+" "+n.host.ID().ShortString())
+		ca, err = n.makeCA(secretHomeCA, "Cairn "+firstName(n.settings.name())+" "+n.host.ID().ShortString())
 	}
 	return ca, err
 }

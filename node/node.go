@@ -69,6 +69,7 @@ type Node struct {
 	meter     *exchange.Meter
 	shape     *shape.Shaper // holds back what moves
 	limits    *limits
+	settings  *settings
 	peers     *peerRates
 	sessions  *web.Sessions
 	tokens    *tokens
@@ -134,6 +135,7 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 	}
 	n.hub = newHub(n.now)
 	n.shape = shape.New(n.now)
+	n.settings = newSettings(cfg, n.tellStatus, n.log.With("part", "config"))
 	n.limits = newLimits(n.home.dir, n.shape, n.log)
 	n.transfers = newTransfers(n.hub, n.now, newID)
 	if n.host, err = n.listen(transport.Config{Key: id, Limits: cfg.Limits}, doorPorts, cfg.Listen, DefaultPort); err != nil {
@@ -170,7 +172,7 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 		return nil, err
 	}
 	n.web, err = web.New(web.Config{TLS: source, Names: cfg.TLS.Names, Tokens: n.tokens, Audit: n.audited,
-		Peer: n, Network: n, Keys: n, Sessions: n.sessions, Home: n.home.dir, HTTP: cfg.HTTP, Dashboard: dashboard.FS(),
+		Peer: n, Network: n, Keys: n, Settings: n.settings, Sessions: n.sessions, Home: n.home.dir, HTTP: cfg.HTTP, Dashboard: dashboard.FS(),
 		Metrics: n.metrics.Handler(), Log: n.log.With("part", "web"), Now: n.now, Begin: n.request})
 	if err != nil {
 		return nil, err

@@ -176,7 +176,7 @@ func (n *Node) recoverHere(ctx context.Context, r api.RecoverRequest, root crypt
 			return api.RecoverResult{}, err
 		}
 	}
-	more, err := appoint(root, p.identity, id, p.book.Peer(p.id, now), n.cfg.Name, p)
+	more, err := appoint(root, p.identity, id, p.book.Peer(p.id, now), n.settings.name(), p)
 	if err != nil {
 		return api.RecoverResult{}, err
 	}
@@ -238,7 +238,7 @@ func (n *Node) recoverAnew(ctx context.Context, r api.RecoverRequest, root crypt
 	if err != nil {
 		return api.RecoverResult{}, err
 	}
-	c, err := membership.Certify(key, id, self, n.cfg.Name, membership.Terms{Role: membership.Admin, Coordinator: true}, now, membership.CertificateLife)
+	c, err := membership.Certify(key, id, self, n.settings.name(), membership.Terms{Role: membership.Admin, Coordinator: true}, now, membership.CertificateLife)
 	if err != nil {
 		return api.RecoverResult{}, err
 	}
