@@ -80,7 +80,7 @@ func (a *audit) by(ctx context.Context, action, subject, outcome, detail string)
 func (a *audit) record(r api.AuditRecord) {
 	r.Time = a.now().UTC()
 	r.Actor, r.From, r.Action = safe(r.Actor, maxActor), safe(r.From, maxFrom), safe(r.Action, maxAction)
-	r.Subject, r.Detail = safe(r.Subject, maxSubject), safe(r.Detail, maxDetail)
+	r.Subject, r.Detail = safe(api.NoSecret(r.Subject), maxSubject), safe(api.NoSecret(r.Detail), maxDetail)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if r.Outcome == "denied" && !a.damp.let(r.Time, r.From+" "+r.Action) {

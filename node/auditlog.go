@@ -325,7 +325,7 @@ func backwards(f *os.File) iter.Seq2[[]byte, error] {
 				begun = true
 			}
 		}
-		if begun && len(tail) > 0 {
+		if begun {
 			yield(tail, nil)
 		}
 	}
