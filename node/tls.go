@@ -12,25 +12,10 @@ import (
 	"strings"
 	"time"
 
+	"cairn/node/config"
 	"cairn/web/api"
 	"cairn/web/certs"
 )
-
-// Sources of the dashboard's certificate (http.tls).
-const (
-	TLSOff     = "off"
-	TLSNetwork = "network" // of this peer's own authority, or its network's
-	TLSFiles   = "files"
-	TLSACME    = "acme"
-)
-
-// TLSConfig says what the HTTP port is encrypted with. The zero value: it is not.
-type TLSConfig struct {
-	Source    string   // one of the above; "" is off
-	Cert, Key string   // of TLSFiles, absolute
-	Names     []string // under which the dashboard is reached besides its own
-	ACME      certs.ACMEConfig
-}
 
 // tlsSource makes the source of certificates that is configured; nil: none. It starts nothing.
 func (n *Node) tlsSource() (certs.Source, error) {
@@ -38,10 +23,10 @@ func (n *Node) tlsSource() (certs.Source, error) {
 	if n.cfg.HTTP == "" {
 		return nil, nil
 	}
-	switch c.Source {
-	case "", TLSOff:
+	switch c.Mode {
+	case "", config.TLSOff:
 		return nil, nil
-	case TLSNetwork:
+	case config.TLSNetwork:
 		ca, err := n.homeCA()
 		if err != nil {
 			return nil, err
@@ -58,14 +43,14 @@ func (n *Node) tlsSource() (certs.Source, error) {
 			}})
 		n.ca = func() ([]byte, error) { return ca.CertificatePEM(), nil }
 		return own, own.Refresh(context.Background())
-	case TLSFiles:
+	case config.TLSFiles:
 		f, err := certs.NewFiles(c.Cert, c.Key, n.now, n.log.With("part", "web"))
 		if err != nil {
 			return nil, api.Errorf(api.CodeUsage, "%s", plain(err)).WithHint("http.cert and http.key name the chain and its key, in PEM form")
 		}
 		return f, nil
-	case TLSACME:
-		a := c.ACME
+	case config.TLSACME:
+		a := certs.ACMEConfig{Domains: n.cfg.ACME.Domains, Email: n.cfg.ACME.Email, Directory: n.cfg.ACME.Directory, Agree: n.cfg.ACME.Agree}
 		a.Dir, a.Log = filepath.Join(n.home.dir, "acme"), n.log.With("part", "web")
 		s, err := certs.NewACME(a)
 		if err != nil {
@@ -73,7 +58,7 @@ func (n *Node) tlsSource() (certs.Source, error) {
 		}
 		return s, nil
 	}
-	return nil, api.Errorf(api.CodeUsage, "http.tls %q is no source of certificates", c.Source).WithHint("off, network, files or acme")
+	return nil, api.Errorf(api.CodeUsage, "http.tls %q is no source of certificates", c.Mode).WithHint("off, network, files or acme")
 }
 
 // homeCA reads the authority of this peer, or makes it. The key is written first: a certificate without one would be

@@ -24,6 +24,7 @@ const (
 // Config is what a Server works with.
 type Config struct {
 	Peer      api.Peer
+	Network   api.Network                   // nil: this peer can be in none
 	Sessions  *Sessions                     // shared with whoever makes login codes
 	Home      string                        // the socket is in it; its lock must be held. "": no socket
 	HTTP      string                        // address and port for browsers, e.g. "127.0.0.1:4747"; not loopback only with TLS; "": none
@@ -95,7 +96,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	s.api, s.pages = newMux(s), newMux(s)
 	description := api.Register(s.api, api.Config{
-		Peer: cfg.Peer, Access: doorkeeper{s}, Log: cfg.Log, Heartbeat: cfg.Heartbeat, Stopping: s.stopping,
+		Peer: cfg.Peer, Network: cfg.Network, Access: doorkeeper{s}, Log: cfg.Log, Heartbeat: cfg.Heartbeat, Stopping: s.stopping,
 	})
 	text, err := json.Marshal(description)
 	if err != nil {

@@ -63,6 +63,9 @@ func redact(ctx context.Context, v any) any {
 	case Progress:
 		v.Item = baseName(v.Item)
 		return v
+	case InitResult:
+		v.RecoveryFile = baseName(v.RecoveryFile)
+		return v
 	case Event:
 		return redactEvent(v)
 	}

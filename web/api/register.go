@@ -27,9 +27,10 @@ type Mux = humago.Mux
 
 // Config is what the operations work with.
 type Config struct {
-	Peer   Peer
-	Access Access
-	Log    *slog.Logger
+	Peer    Peer
+	Access  Access
+	Network Network // nil: this peer can be in none
+	Log     *slog.Logger
 	// Heartbeat is the time between comments on a silent stream; 0: 10 s.
 	Heartbeat time.Duration
 	// Stopping is closed when the server begins to stop: streams end with an error event. nil: never.
@@ -74,6 +75,7 @@ func Register(m Mux, cfg Config) *huma.OpenAPI {
 	s.transfers()
 	s.limits()
 	s.content()
+	s.network()
 	s.local()
 	s.security()
 	finish(s.api.OpenAPI())
