@@ -71,7 +71,6 @@ type Node struct {
 	sessions  *web.Sessions
 	tokens    *tokens
 	audit     *audit
-	ca        func() ([]byte, error) // certificate (PEM) of the authority behind HTTP; nil: there is none
 	web       *web.Server
 	metrics   *observe.Metrics
 	finder    *finder
@@ -124,7 +123,7 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 	if n.identity, err = newIdentity(n.vault); err != nil {
 		return nil, err
 	}
-	if n.audit, err = openAudit(n.home.dir, cfg.AuditSize, n.now, n.log.With("part", "audit")); err != nil {
+	if n.audit, err = openAudit(n.home.dir, auditLimits{cfg.AuditAge, cfg.AuditSize}, n.now, n.log.With("part", "audit")); err != nil {
 		return nil, err
 	}
 	if n.tokens, err = openTokens(n.home.dir, n.now, n.log.With("part", "web")); err != nil {

@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"errors"
-	"io/fs"
 	"net"
 	"net/netip"
 	"os"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"cairn/node/config"
+	"cairn/storage/vault"
 	"cairn/web/api"
 	"cairn/web/certs"
 )
@@ -41,7 +41,6 @@ func (n *Node) tlsSource() (certs.Source, error) {
 			Obtain: func(_ context.Context, csr []byte, names []string) ([]byte, error) {
 				return ca.Issue(csr, names, certs.LeafLife, n.now())
 			}})
-		n.ca = func() ([]byte, error) { return ca.CertificatePEM(), nil }
 		return own, own.Refresh(context.Background())
 	case config.TLSFiles:
 		f, err := certs.NewFiles(c.Cert, c.Key, n.now, n.log.With("part", "web"))
@@ -61,37 +60,27 @@ func (n *Node) tlsSource() (certs.Source, error) {
 	return nil, api.Errorf(api.CodeUsage, "http.tls %q is no source of certificates", c.Mode).WithHint("off, network, files or acme")
 }
 
-// homeCA reads the authority of this peer, or makes it. The key is written first: a certificate without one would be
-// trusted by somebody and be of no use.
+// homeCA reads the authority of this peer, or makes it. Certificate and key are one secret of the vault.
 func (n *Node) homeCA() (*certs.CA, error) {
-	certPath, keyPath := filepath.Join(n.home.dir, "ca.pem"), filepath.Join(n.home.dir, "ca.key")
-	certPEM, err := os.ReadFile(certPath)
-	if errors.Is(err, fs.ErrNotExist) {
-		return n.newHomeCA(certPath, keyPath)
-	}
-	var keyPEM []byte
-	if err == nil {
-		keyPEM, err = os.ReadFile(keyPath)
+	text, err := n.vault.Get(secretCA)
+	if errors.Is(err, vault.ErrNoSecret) {
+		return n.newHomeCA()
 	}
 	if err != nil {
-		return nil, api.Errorf(api.CodeNotPermitted, "the authority of this peer can not be read: %s", reason(err)).
-			WithHint("restore ca.pem and ca.key, or remove both to make another, which browsers then have to be told of")
-	}
-	if err := private(keyPath); err != nil {
 		return nil, err
 	}
-	ca, err := certs.ParseCA(certPEM, keyPEM)
+	ca, err := certs.ParseCA(text, text)
 	if err != nil {
-		return nil, api.Errorf(api.CodeWrongKey, "%s: %s", certPath, plain(err)).
-			WithHint("restore ca.pem and ca.key, or remove both to make another, which browsers then have to be told of")
+		return nil, api.Errorf(api.CodeWrongKey, "the authority for the dashboard's certificate: %s", plain(err)).
+			WithHint("restore the keys from a backup, or set http.tls to files")
 	}
 	if end := ca.Certificate().NotAfter; n.now().After(end.Add(-certs.LeafLife)) {
-		n.log.Warn("the authority of this peer ends soon: remove ca.pem and ca.key to make another", "ends", end)
+		n.log.Warn("the authority for the dashboard's certificate ends soon", "ends", end)
 	}
 	return ca, nil
 }
 
-func (n *Node) newHomeCA(certPath, keyPath string) (*certs.CA, error) {
+func (n *Node) newHomeCA() (*certs.CA, error) {
 	ca, err := certs.NewCA("Cairn "+firstName(n.cfg.Name)+" "+n.host.ID().ShortString(), n.now())
 	if err != nil {
 		return nil, err
@@ -100,10 +89,7 @@ func (n *Node) newHomeCA(certPath, keyPath string) (*certs.CA, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := writeSecret(keyPath, key); err != nil {
-		return nil, err
-	}
-	if err := writeSecret(certPath, ca.CertificatePEM()); err != nil {
+	if err := n.vault.Put(secretCA, append(ca.CertificatePEM(), key...)); err != nil {
 		return nil, err
 	}
 	n.audit.note("peer", "", "ca.create", certs.Fingerprint(ca.Certificate()), "done", "")
@@ -142,12 +128,8 @@ func (n *Node) httpNames() []string {
 
 // CA tells of the authority behind the dashboard's certificate.
 func (n *Node) CA(context.Context) (api.CertificateAuthority, error) {
-	read := n.ca
-	if read == nil { // a peer of a command serves no dashboard
-		read = func() ([]byte, error) { return os.ReadFile(filepath.Join(n.home.dir, "ca.pem")) }
-	}
-	text, err := read()
-	if errors.Is(err, fs.ErrNotExist) {
+	text, err := n.caPEM()
+	if errors.Is(err, vault.ErrNoSecret) {
 		return api.CertificateAuthority{}, api.Errorf(api.CodeNotFound, "the dashboard of this peer has no certificate of its own authority").
 			WithHint("http.tls network gives it one; on loopback it needs none")
 	}
@@ -160,4 +142,17 @@ func (n *Node) CA(context.Context) (api.CertificateAuthority, error) {
 	}
 	return api.CertificateAuthority{PEM: string(text), Fingerprint: certs.Fingerprint(c), Name: c.Subject.CommonName,
 		Expires: c.NotAfter.UTC().Truncate(time.Second), Permitted: certs.Permitted(c)}, nil
+}
+
+// caPEM is the certificate of that authority, and nothing of its key. Errors: vault.ErrNoSecret.
+func (n *Node) caPEM() ([]byte, error) {
+	text, err := n.vault.Get(secretCA)
+	if err != nil {
+		return nil, err
+	}
+	ca, err := certs.ParseCA(text, text)
+	if err != nil {
+		return nil, err
+	}
+	return ca.CertificatePEM(), nil
 }
