@@ -127,7 +127,7 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 	if n.identity, err = newIdentity(n.vault); err != nil {
 		return nil, err
 	}
-	if n.audit, err = openAudit(n.home.dir, cfg.AuditSize, n.now, n.log.With("part", "audit")); err != nil {
+	if n.audit, err = openAudit(n.home.dir, auditLimits{cfg.AuditAge, cfg.AuditSize}, n.now, n.log.With("part", "audit")); err != nil {
 		return nil, err
 	}
 	if n.tokens, err = openTokens(n.home.dir, n.now, n.log.With("part", "web")); err != nil {
