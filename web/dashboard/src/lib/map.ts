@@ -25,6 +25,8 @@ export interface Layout {
   box: { x: number; y: number; width: number; height: number }
 }
 
+const spread = 1.15 // how far apart members begin, in the room that each has
+
 /** How large a node is drawn, so that many fit. */
 export const radius = (n: number): number => (n <= 30 ? 11 : n <= 120 ? 8 : n <= 400 ? 5 : 3.5)
 
@@ -50,16 +52,19 @@ export function layout(list: readonly Member[], aspect: number, known: ReadonlyM
     const n = nth.get(zone) ?? 0
     nth.set(zone, n + 1)
     // A sunflower: even spacing without chance, so that the same members always give the same picture.
-    const at = known.get(m.id) ?? { x: c.x + room * Math.sqrt(n + 0.3) * Math.cos(n * 2.4), y: c.y + room * Math.sqrt(n + 0.3) * Math.sin(n * 2.4) }
+    const at = known.get(m.id) ?? { x: c.x + spread * Math.sqrt(n + 0.3) * room * Math.cos(n * 2.4), y: c.y + spread * Math.sqrt(n + 0.3) * room * Math.sin(n * 2.4) }
     return { id: m.id, zone, self: m.self, x: at.x, y: at.y }
   })
-  forceSimulation(spots)
-    .force('x', forceX<Spot>((s) => centres.get(s.zone)?.x ?? 0).strength(0.18))
-    .force('y', forceY<Spot>((s) => centres.get(s.zone)?.y ?? 0).strength(0.18))
-    .force('apart', forceCollide<Spot>(room))
-    .force('push', forceManyBody<Spot>().strength(-r).distanceMax(room * 6))
-    .stop()
-    .tick(there.length > 400 ? 30 : 120)
+  const sim = forceSimulation(spots).force('apart', forceCollide<Spot>(room))
+  // A crowd lies well from the beginning; pulled together it would be squeezed faster than it gives way.
+  const crowd = there.length > 200
+  if (!crowd) {
+    sim
+      .force('x', forceX<Spot>((s) => centres.get(s.zone)?.x ?? 0).strength(0.12))
+      .force('y', forceY<Spot>((s) => centres.get(s.zone)?.y ?? 0).strength(0.12))
+      .force('push', forceManyBody<Spot>().strength(-r).distanceMax(room * 6))
+  }
+  sim.stop().tick(crowd ? 10 : 120)
   const hulls = [...centres.keys()].filter((z) => z !== '').map((zone) => hull(zone, spots.filter((s) => s.zone === zone), r + 12))
   return { spots, hulls, box: boxOf(spots, r + (named(there.length) ? 34 : 26)) }
 }
@@ -70,16 +75,17 @@ function zoneCentres(list: readonly Member[], room: number, aspect: number): Map
   for (const m of list) sizes.set(m.zone ?? '', (sizes.get(m.zone ?? '') ?? 0) + 1)
   const own = list.find((m) => m.self)?.zone ?? ''
   const others = [...sizes.keys()].filter((z) => z !== own).sort()
-  const reach = (z: string): number => room * Math.sqrt(sizes.get(z) ?? 1) + room
+  const reach = (z: string): number => room * (spread * Math.sqrt(sizes.get(z) ?? 1) + 1)
   const out = new Map([[own, { x: 0, y: 0 }]])
   // Around the middle, far enough that neighbours do not touch.
   const widest = Math.max(0, ...others.map(reach))
-  const around = others.length < 2 ? 0 : (widest * 1.25) / Math.sin(Math.PI / Math.max(3, others.length))
+  const around = others.length < 2 ? 0 : widest / Math.sin(Math.PI / Math.max(3, others.length))
   const distance = Math.max(reach(own) + widest + room, around)
-  const wide = Math.min(1.7, Math.max(0.75, Math.sqrt(aspect)))
+  const wide = Math.min(1.6, Math.max(1, Math.sqrt(aspect)))
+  const tall = Math.min(1.6, Math.max(1, 1 / Math.sqrt(aspect)))
   others.forEach((z, i) => {
     const angle = (2 * Math.PI * i) / others.length + (others.length === 2 ? Math.PI : Math.PI * 0.75)
-    out.set(z, { x: distance * wide * Math.cos(angle), y: (distance / wide) * Math.sin(angle) })
+    out.set(z, { x: distance * wide * Math.cos(angle), y: distance * tall * Math.sin(angle) })
   })
   return out
 }

@@ -1,5 +1,5 @@
 // Members of a network in words and in order. Pure.
-import type { Alert, Member, NetworkStatus } from './api'
+import type { Member } from './api'
 import { count, duration, relative } from './format'
 import { transportWord, type Tone } from './words'
 
@@ -114,13 +114,3 @@ export function nameList(list: readonly { name: string }[], most = 4): string {
   const parts = [...shown.map((m) => m.name), ...(rest > 0 ? [count(rest, 'other')] : [])]
   return parts.length < 2 ? (parts[0] ?? '') : `${parts.slice(0, -1).join(', ')} and ${parts.at(-1)}`
 }
-
-/** In home, 5 of 6 members connected. This peer does not count: it is always here. */
-export function networkSentence(s: NetworkStatus): string {
-  const others = s.members - (s.state === 'valid' ? 1 : 0)
-  if (others <= 0) return `In ${s.name}, nobody else yet`
-  return `In ${s.name}, ${s.connected} of ${count(others, 'other member')} connected`
-}
-
-/** Which alerts cannot wait. */
-export const alertTone = (a: Alert): 'warn' | 'bad' => (a.kind === 'clone' || a.kind === 'revoked' || a.kind === 'suspended' ? 'bad' : 'warn')
