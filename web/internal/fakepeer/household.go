@@ -26,7 +26,7 @@ func NewCrowd(now func() time.Time, size int) *Network {
 	n.enter("campus", "example", "admin")
 	n.members[0].Zone = "hall-0"
 	for i := 1; i < size; i++ {
-		p := person{name: fmt.Sprintf("desk-%03d", i), zone: fmt.Sprintf("hall-%d", i*i%8), role: "member", state: "valid", version: "0.2.0"}
+		p := person{name: fmt.Sprintf("desk-%03d", i), zone: fmt.Sprintf("hall-%d", i%8), role: "member", state: "valid", version: "0.2.0"}
 		if i%7 != 0 {
 			p.transport, p.rtt = []string{"tcp", "quic-v1"}[i%5/4], float64(i%40)/3+0.4
 		}
