@@ -14,14 +14,13 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"time"
 
 	"cairn/node/observe"
 	"cairn/storage"
+	"cairn/storage/vault"
 	"cairn/swarm/exchange"
 	"cairn/swarm/shape"
 	"cairn/swarm/ticket"
@@ -48,9 +47,11 @@ type Node struct {
 	now     func() time.Time
 	started time.Time
 
-	home  *home
-	store *storage.Store
-	host  host.Host
+	home      *home
+	vault     *vault.Vault
+	storeKeys *storage.Keys
+	store     *storage.Store
+	host      host.Host
 
 	hub       *hub
 	lib       *library
@@ -66,6 +67,9 @@ type Node struct {
 	limits    *limits
 	peers     *peerRates
 	sessions  *web.Sessions
+	tokens    *tokens
+	audit     *audit
+	ca        func() ([]byte, error) // certificate (PEM) of the authority behind HTTP; nil: there is none
 	web       *web.Server
 	metrics   *observe.Metrics
 	finder    *finder
@@ -87,7 +91,10 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 	if cfg.Mode == ModeCommand {
 		cfg.HTTP = "" // it is gone before anyone could look at a page
 	}
-	n := &Node{cfg: cfg, log: cfg.Log, now: time.Now, started: time.Now(), gate: newGate(), ready: make(chan struct{}), handover: make(chan struct{})}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	n := &Node{cfg: cfg, log: cfg.Log, now: cfg.Now, started: cfg.Now(), gate: newGate(), ready: make(chan struct{}), handover: make(chan struct{})}
 	life, end := context.WithCancel(context.Background())
 	n.end, n.life = end, life.Done()
 	defer func() {
@@ -101,18 +108,28 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 	if n.home, err = openHome(cfg.Home); err != nil {
 		return nil, err
 	}
-	id, err := n.home.identity()
+	if n.vault, err = openVault(n.home.dir, cfg.Passphrase); err != nil {
+		return nil, err
+	}
+	id, err := privateKey(n.vault, secretDoor)
 	if err != nil {
 		return nil, err
 	}
-	if n.store, err = openStore(n.home.dir, cfg); err != nil {
+	if n.store, n.storeKeys, err = openStore(n.home.dir, n.vault, cfg); err != nil {
+		return nil, err
+	}
+	n.home.claim()
+	if n.audit, err = openAudit(n.home.dir, cfg.AuditSize, n.now, n.log.With("part", "audit")); err != nil {
+		return nil, err
+	}
+	if n.tokens, err = openTokens(n.home.dir, n.now, n.log.With("part", "web")); err != nil {
 		return nil, err
 	}
 	n.hub = newHub(n.now)
 	n.shape = shape.New(n.now)
 	n.limits = newLimits(n.home.dir, n.shape, n.log)
 	n.transfers = newTransfers(n.hub, n.now, newID)
-	if n.host, err = n.listen(transport.Config{Key: id}); err != nil {
+	if n.host, err = n.listen(transport.Config{Key: id, Limits: cfg.Limits}); err != nil {
 		return nil, err
 	}
 	if n.lib, err = newLibrary(n.store, n.hub, n.now, n.self); err != nil {
@@ -135,7 +152,11 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 	n.metrics = observe.New(observe.Sources{Store: n.store.Stats, Exchange: n.server.Stats, Meter: n.meter.Total,
 		Peers: func() int { return len(n.host.Network().Peers()) }, Transfers: n.transfers.active, Pool: n.pool.InUse}, cfg.Version)
 	n.sessions = web.NewSessions(n.now)
-	n.web, err = web.New(web.Config{Peer: n, Sessions: n.sessions, Home: n.home.dir, HTTP: cfg.HTTP, Dashboard: dashboard.FS(),
+	source, err := n.tlsSource()
+	if err != nil {
+		return nil, err
+	}
+	n.web, err = web.New(web.Config{TLS: source, Names: cfg.TLS.Names, Tokens: n.tokens, Audit: n.audited, Peer: n, Sessions: n.sessions, Home: n.home.dir, HTTP: cfg.HTTP, Dashboard: dashboard.FS(),
 		Metrics: n.metrics.Handler(), Log: n.log.With("part", "web"), Now: n.now, Begin: n.request})
 	if err != nil {
 		return nil, err
@@ -146,17 +167,14 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 	return n, nil
 }
 
-// openStore opens the keys and the store below the home.
-func openStore(dir string, cfg Config) (*storage.Store, error) {
-	path := filepath.Join(dir, "store.key")
-	k, err := storage.LoadKeys(path)
-	if errors.Is(err, os.ErrNotExist) {
-		k, err = storage.CreateKeys(path)
-	}
+// openStore opens the store below the home with the keys in the vault.
+func openStore(dir string, v *vault.Vault, cfg Config) (*storage.Store, *storage.Keys, error) {
+	k, err := storage.OpenKeys(storeEnvelope{v})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return storage.Open(storage.Config{Dir: filepath.Join(dir, "store"), Keys: k, Reserve: cfg.Reserve, Log: cfg.Log.With("part", "storage")})
+	s, err := storage.Open(storage.Config{Dir: storeDir(dir), Keys: k, Reserve: cfg.Reserve, Log: cfg.Log.With("part", "storage")})
+	return s, k, err
 }
 
 // listen starts the host on what is configured. Unless that names a port, the port of the last run is taken again
@@ -228,6 +246,7 @@ func (n *Node) Run(ctx context.Context) error {
 	n.host.SetStreamHandler(exchange.Protocol, n.server.Handle)
 	g.Go(func() error { return n.web.Run(ctx) }) // it listens since New: who dials now is answered
 	close(n.ready)
+	g.Go(func() error { n.audit.run(ctx); return nil })
 	g.Go(func() error { n.tick(ctx); return nil })
 	if n.cfg.Mode == ModeUp {
 		g.Go(func() error { n.journal.resume(ctx); return nil })
@@ -282,6 +301,15 @@ func (n *Node) close() {
 	if n.store != nil {
 		n.warn("close store", n.store.Close())
 	}
+	if n.vault != nil {
+		n.vault.Close()
+	}
+	if n.tokens != nil {
+		n.warn("write uses of tokens", n.tokens.close())
+	}
+	if n.audit != nil { // after everybody who has something to say
+		n.warn("close audit log", n.audit.close())
+	}
 	if n.home != nil {
 		n.warn("release lock", n.home.close())
 	}
@@ -309,6 +337,7 @@ func (n *Node) tick(ctx context.Context) {
 		n.transfers.tick(now)
 		n.staleConns()
 		n.tickLimits(now)
+		n.tokens.tick(now)
 		if r := n.peers.tick(now); r != last {
 			last = r
 			n.hub.send(api.Event{Type: "rates", Rates: &r})

@@ -4,7 +4,6 @@ import (
 	"context"
 	"iter"
 
-	"cairn/swarm/transport"
 	"cairn/web/api"
 )
 
@@ -25,7 +24,7 @@ func (n *Node) Status(context.Context) (api.Status, error) {
 	case st.Free >= 0 && st.Free <= st.Reserve:
 		s.Store.Accepting, s.Store.Reason = false, "the disk is full up to the reserve"
 	}
-	for _, l := range (transport.Limits{}).List() {
+	for _, l := range n.cfg.Limits.List() {
 		s.Limits = append(s.Limits, api.Limit{Name: l.Name, Value: l.Value})
 	}
 	return s, nil

@@ -107,7 +107,7 @@ func Open(cfg Config) (s *Store, err error) {
 	s = &Store{cfg: cfg, dir: filepath.Join(cfg.Dir, dbDir), log: cfg.Log, keys: cfg.Keys,
 		budget: semaphore.NewWeighted(unsyncedBudget), files: newFileCache(keepOpen), seed: maphash.MakeSeed()}
 	s.guard.init()
-	state, err := checkIdentity(cfg.Dir, cfg.Keys)
+	state, newest, err := checkIdentity(cfg.Dir, cfg.Keys)
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
@@ -120,8 +120,11 @@ func Open(cfg Config) (s *Store, err error) {
 	if err := s.space.above(s.space.floor); err != nil { // Badger writes when it opens
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	if state == storeNone {
-		if err := writeIdentity(cfg.Dir, cfg.Keys, storeNew); err != nil {
+	if now := cfg.Keys.newest(); state == storeNone || newest != now { // before the key seals anything
+		if state == storeNone {
+			state = storeNew
+		}
+		if err := writeIdentity(cfg.Dir, cfg.Keys, state, now); err != nil {
 			return nil, fmt.Errorf("open store: %w", err)
 		}
 	}
@@ -129,13 +132,14 @@ func Open(cfg Config) (s *Store, err error) {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	if state != storeReady {
-		if err := writeIdentity(cfg.Dir, cfg.Keys, storeReady); err != nil {
+		if err := writeIdentity(cfg.Dir, cfg.Keys, storeReady, cfg.Keys.newest()); err != nil {
 			return nil, errors.Join(fmt.Errorf("open store: %w", err), s.Close())
 		}
 	}
 	if err := cfg.Keys.markMade(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open store: %w", err), s.Close())
 	}
+	cfg.Keys.follow(func(id uint32) error { return writeIdentity(cfg.Dir, cfg.Keys, storeReady, id) })
 	return s, nil
 }
 

@@ -70,7 +70,7 @@ Exit codes: 0 done, 1 failed, 2 wrong use, 3 not found, 4 not permitted, 5 damag
 	root.AddCommand(
 		newShare(e), newUnshare(e), newGet(e),
 		newAdd(e), newLs(e), newCat(e), newRm(e), newRestore(e), newPin(e), newExport(e), newImport(e), newGC(e), newVerify(e),
-		newUp(e), newLogin(e), newStatus(e), newPeers(e), newTransfers(e), newLimit(e), newID(e), newVersion(e), newDocs(),
+		newUp(e), newLogin(e), newStatus(e), newPeers(e), newTransfers(e), newLimit(e), newToken(e), newAudit(e), newCA(e), newID(e), newVersion(e), newDocs(),
 	)
 	root.SetHelpCommand(newHelp())
 	root.InitDefaultCompletionCmd()
@@ -119,7 +119,7 @@ func newHelp() *cobra.Command {
 // begin settles the global flags once the command line is understood.
 func (e *env) begin() error {
 	e.started = true
-	if _, err := e.logger("", ""); err != nil {
+	if _, _, err := e.logger("", "info", ""); err != nil {
 		return err // told even where another process is the peer and no log is written
 	}
 	return e.findHome()

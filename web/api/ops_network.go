@@ -70,7 +70,7 @@ func (s *service) members() {
 			Void   bool   `query:"void" doc:"Of an administrator: what it issued ends too. Otherwise this peer takes it over"`
 			Reason string `query:"reason" maxLength:"200"`
 		}) (RevokeResult, error) {
-			return n.Revoke(ctx, in.Ref, RevokeRequest{Void: in.Void, Reason: in.Reason})
+			return n.RevokeMember(ctx, in.Ref, RevokeRequest{Void: in.Void, Reason: in.Reason})
 		})
 	ask(s, op("PUT", "/v1/members/{ref}/name", "rename-member", "network", "Change the name of a member"),
 		func(ctx context.Context, n Network, in *struct {

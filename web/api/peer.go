@@ -66,6 +66,10 @@ type Peer interface {
 	// Handover asks a peer of mode "command" to end, so that another process can take its home over.
 	Handover(ctx context.Context) error
 	LoginCode(ctx context.Context) (LoginCode, error)
+
+	Tokens
+	Audit
+	Certificates
 }
 
 // Sink hears of work in progress.

@@ -217,7 +217,7 @@ func (n *Network) Member(_ context.Context, ref string) (api.Member, error) {
 	return n.measured(n.members[i]), nil
 }
 
-func (n *Network) Revoke(_ context.Context, ref string, r api.RevokeRequest) (api.RevokeResult, error) {
+func (n *Network) RevokeMember(_ context.Context, ref string, r api.RevokeRequest) (api.RevokeResult, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	i, err := n.find(ref)
