@@ -72,7 +72,7 @@ const none = [
       await page.getByRole('button', { name: 'Show them again' }).click()
       expect((await keepWords(page)).length).toBe(24)
       await page.getByRole('heading', { name: 'home', exact: true }).waitFor()
-      await page.getByText('In home, nobody else yet').first().waitFor()
+      await page.getByText('Nobody else yet').first().waitFor()
       await browser.look(page, 'network-new')
     },
   ],
@@ -82,7 +82,7 @@ const none = [
       const kept = await page.evaluate(() => JSON.stringify([{ ...localStorage }, { ...sessionStorage }, history.state]))
       expect(kept).notToContain('amber')
       await page.reload()
-      await page.getByText('In home, nobody else yet').first().waitFor()
+      await page.getByText('Nobody else yet').first().waitFor()
       expect(await page.getByText('Keep these words').count()).toBe(0)
     },
   ],
@@ -111,7 +111,7 @@ const home = [
       await browser.look(page, 'overview-network')
       await page.goto(`${url}/network`)
       await page.getByRole('heading', { name: 'home', exact: true }).waitFor()
-      await page.getByRole('img', { name: /^Map of the network: 11 members in 4 zones, 8 connected/ }).waitFor()
+      await page.getByRole('img', { name: /^Map of the network: 11 members in 4 zones, 7 connected/ }).waitFor()
       expect(await table(page).getByRole('row').count()).toBe(13)
       await row(page, 'laptop-ben').getByText('runs twice').waitFor()
       await row(page, 'camera').getByText('expired').waitFor()
@@ -125,10 +125,10 @@ const home = [
   [
     'rates and round trips move with the events',
     async ({ page }) => {
-      const nas = row(page, 'nas').getByRole('cell').nth(5)
-      const before = await nas.textContent()
-      for (let i = 0; i < 50 && (await nas.textContent()) === before; i++) await page.waitForTimeout(100)
-      expect((await nas.textContent()) === before).toBe(false)
+      const far = row(page, 'cottage-pi').getByRole('cell').nth(5)
+      const before = await far.textContent()
+      for (let i = 0; i < 80 && (await far.textContent()) === before; i++) await page.waitForTimeout(100)
+      expect((await far.textContent()) === before).toBe(false)
     },
   ],
   [
@@ -139,12 +139,12 @@ const home = [
       expect(await table(page).getByRole('row').count()).toBe(3)
       await page.getByRole('searchbox', { name: 'Filter members' }).fill('nobody')
       await page.getByRole('button', { name: 'Show all' }).click()
-      const header = page.getByRole('columnheader', { name: 'Round trip' })
+      const header = table(page).getByRole('columnheader', { name: 'Round trip' })
       await header.getByRole('button').focus()
       await page.keyboard.press('Enter')
       expect(await header.getAttribute('aria-sort')).toBe('ascending')
       expect(await table(page).getByRole('row').nth(2).textContent()).toContain('nas')
-      await page.getByRole('columnheader', { name: 'Name' }).getByRole('button').click()
+      await table(page).getByRole('columnheader', { name: 'Name' }).getByRole('button').click()
     },
   ],
   [
@@ -250,8 +250,8 @@ const home = [
       await page.getByRole('button', { name: 'Older records' }).click()
       await page.getByText('made the network').waitFor()
       await browser.look(page, 'audit')
-      await page.getByRole('searchbox', { name: 'Search these records' }).fill('refused')
-      await page.getByText('1 record', { exact: true }).waitFor()
+      await page.getByRole('searchbox', { name: 'Search these records' }).fill('denied')
+      await page.getByText('2 records', { exact: true }).waitFor()
     },
   ],
   [
@@ -274,7 +274,7 @@ const home = [
       await page.getByRole('button', { name: 'Done' }).click()
       await page.getByRole('button', { name: 'Change log.level' }).click()
       await browser.look(page, 'settings-network')
-      await page.getByLabel('New value of log.level').fill('debug')
+      await page.getByLabel('New value of log.level').selectOption('debug')
       await page.getByRole('button', { name: 'Save', exact: true }).click()
       await page.getByText('log.level is debug now').waitFor()
     },
@@ -301,19 +301,15 @@ const crowd = [
       await page.goto(`${url}/network`)
       await page.getByRole('img', { name: /^Map of the network: 1000 members/ }).waitFor()
       expect(await table(page).getByRole('row').count()).toBeBelow(60)
-      // The longest time for which the page could not react while ten seconds of events came in.
-      const longest = await page.evaluate(async () => {
-        let worst = 0
-        const end = performance.now() + 5000
-        while (performance.now() < end) {
-          const from = performance.now()
-          await new Promise((done) => setTimeout(done, 0))
-          worst = Math.max(worst, performance.now() - from)
-        }
-        return worst
-      })
-      note(`with 1,000 members the page was busy for at most ${Math.round(longest)} ms at a time`)
-      expect(longest).toBeBelow(500)
+      // All of them change every second. What counts is the work, not how busy the machine is with other things.
+      const cdp = await page.context().newCDPSession(page)
+      await cdp.send('Performance.enable')
+      const worked = async () => (await cdp.send('Performance.getMetrics')).metrics.find((m) => m.name === 'ScriptDuration').value
+      const [from, began] = [await worked(), Date.now()]
+      await page.waitForTimeout(5000)
+      const share = (await worked()) - from
+      note(`with 1,000 members the page works for ${Math.round((share / (Date.now() - began)) * 1e6)} ms of every second`)
+      expect(share / ((Date.now() - began) / 1000)).toBeBelow(0.5)
       await page.getByRole('searchbox', { name: 'Filter members' }).fill('desk-999')
       await page.getByText('1 member found').waitFor()
       await page.getByRole('searchbox', { name: 'Filter members' }).fill('')
@@ -326,7 +322,7 @@ const audit = [
   { id: 6, time: ago(3), actor: 'session', from: '127.0.0.1', action: 'invite.create', subject: 'i2', outcome: 'done', detail: 'reader, 3 uses, 24 h' },
   { id: 5, time: ago(40), actor: 'local', action: 'member.rename', subject: 'nas', outcome: 'done', detail: 'was: storage' },
   { id: 4, time: ago(200), actor: 'token backup', from: '192.168.1.40', action: 'config.set', subject: 'http', outcome: 'denied', detail: 'the scope of the token is read' },
-  { id: 3, time: ago(900), actor: '12D3KooWQvk3', from: '203.0.113.77', action: 'door.denied', subject: '/cairn/blocks/1', outcome: 'failed' },
+  { id: 3, time: ago(900), actor: '12D3KooWQvk3', from: '203.0.113.77', action: 'door.denied', subject: '/cairn/blocks/1', outcome: 'denied' },
   { id: 2, time: ago(2000), actor: 'local', action: 'member.revoke', subject: 'old-laptop', outcome: 'done', detail: 'lost on a train' },
 ]
 
@@ -344,9 +340,9 @@ const authority = {
 }
 
 const settings = [
-  { key: 'log.level', value: 'info', default: 'info', origin: 'default', help: 'How much goes to the log: debug, info, warn or error', reload: true },
-  { key: 'http.address', value: '127.0.0.1:4747', default: '127.0.0.1:4747', origin: 'file', help: 'Where the dashboard listens', reload: false, pending: '0.0.0.0:4747' },
-  { key: 'store.reserve', value: '1 GiB', default: '512 MiB', origin: 'environment', help: 'Free space that is never used', reload: true },
+  { key: 'log.level', kind: 'text', remote: true, choices: ['debug', 'info', 'warn', 'error'], value: 'info', default: 'info', origin: 'default', help: 'How much goes to the log: debug, info, warn or error', reload: true },
+  { key: 'http.address', kind: 'text', remote: false, value: '127.0.0.1:4747', default: '127.0.0.1:4747', origin: 'file', help: 'Where the dashboard listens', reload: false, pending: '0.0.0.0:4747' },
+  { key: 'store.reserve', kind: 'size', remote: true, value: '1 GiB', default: '512 MiB', origin: 'environment', help: 'Free space that is never used', reload: true },
 ]
 
 export const stages = [

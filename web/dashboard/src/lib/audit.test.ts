@@ -1,7 +1,6 @@
 import { expect, test } from 'vitest'
-import type { Member } from './api'
+import type { AuditRecord, Member } from './api'
 import { about, actionWord, actorWord, search } from './audit'
-import type { AuditRecord } from './security'
 
 const list: AuditRecord[] = [
   { id: 3, time: '', actor: 'session', action: 'member.revoke', subject: 'id-nas', outcome: 'done', detail: 'lost' },

@@ -1,27 +1,36 @@
 // The audit log in words. Pure.
-import type { Member } from './api'
-import type { AuditRecord } from './security'
+import type { AuditRecord, Member } from './api'
 
 const actions: Record<string, string> = {
   'network.init': 'made the network',
-  'network.join': 'joined the network',
+  'network.join': 'joined a network',
   'network.leave': 'left the network',
   'network.recover': 'used the root key',
   'invite.create': 'made an invite',
-  'invite.redeem': 'used an invite',
-  'invite.revoke': 'revoked an invite',
-  'member.revoke': 'revoked',
-  'member.rename': 'renamed',
-  'member.renew': 'renewed the certificate of',
+  'invite.redeem': 'used the invite',
+  'invite.revoke': 'revoked the invite',
   'member.admit': 'admitted',
-  'token.create': 'made a token',
-  'token.revoke': 'revoked a token',
+  'member.renew': 'renewed the certificate of',
+  'member.rename': 'renamed',
+  'member.revoke': 'revoked',
+  'token.create': 'made the token',
+  'token.revoke': 'revoked the token',
+  'key.passphrase': 'changed the passphrase of the keys',
   'key.rotate': 'made new keys',
   'key.backup': 'backed up the keys',
-  'config.set': 'changed a setting',
+  'config.set': 'changed the setting',
+  'config.unset': 'set back the setting',
+  'config.reload': 'read the configuration again',
+  'limits.set': 'changed the speed limits',
+  'ca.create': 'made the authority for browsers',
+  'http.denied': 'asked for',
+  'door.denied': 'knocked at the door for',
+  'denials.counted': 'counted further refusals:',
+  'audit.lost': 'lost records of this log',
+  'audit.damaged': 'found this log damaged:',
   login: 'logged in',
+  'login.code': 'made a login code',
   logout: 'logged out',
-  'door.denied': 'was refused at the door',
 }
 
 /** What was done; an action that is not known here stays as it is. */
@@ -34,9 +43,10 @@ export function actorWord(actor: string, name: (id: string) => string): string {
       return 'A command on this machine'
     case 'session':
       return 'A browser'
-    case 'self':
     case 'peer':
       return 'This peer'
+    case 'nobody':
+      return 'Somebody without a login'
   }
   if (actor.startsWith('token ')) return `Token ${actor.slice(6)}`
   return name(actor) || actor

@@ -40,8 +40,9 @@ class Net {
   }
 
   member(id: string): Member | undefined {
+    const list = this.members // read even when there is no such member: whoever asks is told when there is one
     const i = this.#index.get(id)
-    return i === undefined ? undefined : this.members[i]
+    return i === undefined ? undefined : list[i]
   }
 
   /** What a member is called; '' for somebody who is none. */

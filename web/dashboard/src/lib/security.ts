@@ -1,55 +1,22 @@
 // What the dashboard asks of a peer about who may do what: tokens, the audit log, the configuration, the network's
 // authority for browsers. A peer that lacks one of them answers not_found, and the part of the page is left out.
+import type { AuditPage, CertificateAuthority, NewToken, Token } from './api'
 import { asError, call } from './client'
 
-export interface Token {
-  id: string
-  name: string
-  scope: 'read' | 'write' | 'admin'
-  created: string
-  expires: string
-  last_used?: string
-  last_from?: string
-  state: 'active' | 'expired' | 'revoked'
-}
-
-/** The secret is told once. */
-export interface NewToken extends Token {
-  secret: string
-}
-
-export interface AuditRecord {
-  id: number
-  time: string
-  actor: string
-  from?: string
-  action: string
-  subject?: string
-  outcome: 'done' | 'denied' | 'failed'
-  detail?: string
-}
-
-export interface AuditPage {
-  records: AuditRecord[]
-  next?: number
-}
-
+/** One key of the configuration. */
 export interface Setting {
   key: string
+  kind?: 'text' | 'list' | 'switch' | 'number' | 'size'
   value: string
   default: string
   origin: 'default' | 'file' | 'environment' | 'flag'
   help: string
+  choices?: string[]
   reload: boolean
+  /** May be changed here; the others on the machine itself only. */
+  remote?: boolean
+  /** What holds later, or the word default. */
   pending?: string
-}
-
-export interface Authority {
-  pem: string
-  fingerprint: string
-  name: string
-  expires: string
-  permitted: string[]
 }
 
 const part = encodeURIComponent
@@ -68,16 +35,18 @@ export const audit = (before: number, signal?: AbortSignal): Promise<AuditPage> 
 export const settings = (signal?: AbortSignal): Promise<Setting[]> => call('GET', '/v1/config', { signal })
 
 /** An empty value takes the key out of the file. */
-export const setSetting = (key: string, value: string): Promise<Setting> => call('PUT', `/v1/config/${part(key)}`, { body: { value } })
+export const setSetting = (key: string, value: string): Promise<Setting> =>
+  value === '' ? call('DELETE', `/v1/config/${part(key)}`) : call('PUT', `/v1/config/${part(key)}`, { body: { value } })
 
-export const authority = (signal?: AbortSignal): Promise<Authority> => call('GET', '/v1/ca', { signal })
+export const authority = (signal?: AbortSignal): Promise<CertificateAuthority> => call('GET', '/v1/ca', { signal })
 
-/** An answer, or null when the peer has no such part. */
+/** An answer, or null when the peer has no such part: it knows no such route, or says that the part is not at work. */
 export async function optional<T>(ask: Promise<T>): Promise<T | null> {
   try {
     return await ask
   } catch (err) {
-    if (asError(err).code === 'not_found') return null
+    const e = asError(err)
+    if (e.code === 'not_found' || e.status === 503) return null
     throw err
   }
 }

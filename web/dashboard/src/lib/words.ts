@@ -27,16 +27,15 @@ export function statusSentence(s: Status | null, transfers: readonly Transfer[],
   }
   const waiting = transfers.filter((t) => t.state === 'waiting').length
   if (waiting > 0) return { tone: 'busy', text: `${count(waiting, 'transfer')} waiting` }
-  if (n?.joined) return { tone: 'ok', text: networkSentence(n) }
+  if (n?.joined) return { tone: 'ok', text: `In ${n.name}, ${connectedWords(n)}` }
   if (s.store.entries === 0) return { tone: 'ok', text: 'Ready, nothing in the library yet' }
   return { tone: 'ok', text: `Ready, ${count(s.store.entries, 'entry', 'entries')} in the library` }
 }
 
-/** In home, 5 of 6 other members connected. */
-export function networkSentence(n: NetworkStatus): string {
+/** 5 of 6 other members connected. */
+export function connectedWords(n: NetworkStatus): string {
   const others = n.members - (n.state === 'valid' ? 1 : 0)
-  if (others <= 0) return `In ${n.name}, nobody else yet`
-  return `In ${n.name}, ${whole(n.connected)} of ${count(others, 'other member')} connected`
+  return others <= 0 ? 'nobody else yet' : `${whole(n.connected)} of ${count(others, 'other member')} connected`
 }
 
 /** Which alerts of a network cannot wait. */
