@@ -18,6 +18,21 @@ func NewHousehold(now func() time.Time) *Network {
 	return n
 }
 
+// NewCutOff makes a household that has revoked this peer.
+func NewCutOff(now func() time.Time) *Network {
+	n := NewHousehold(now)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	const reason = "nas revoked it: lost on a train"
+	n.status.State, n.status.Reason = "revoked", reason
+	n.status.Alerts = []api.Alert{{Kind: "revoked", MemberID: memberID(0), Message: "this peer was revoked by nas", Since: n.began.Add(-time.Hour).UTC()}}
+	n.members[0].State, n.members[0].Reason, n.members[0].RevokedBy = "revoked", reason, memberID(1)
+	for i := range n.members {
+		n.members[i].Connection = nil
+	}
+	return n
+}
+
 // NewCrowd makes a network of size members in eight zones.
 func NewCrowd(now func() time.Time, size int) *Network {
 	n := NewNetwork(now)

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { Member } from './api'
-import { belongs, choose, expiryWords, issuedBy, memberTone, memberWord, nameList, roundTrip, seenWords } from './members'
+import { belongs, choose, expiryWords, issuedBy, memberTone, memberWord, nameList, roundTrip, seenWords, standingHint } from './members'
 
 const now = Date.parse('2025-11-23T12:00:00Z')
 const connection = { address: '/ip4/1.2.3.4/tcp/1', direction: 'inbound', transport: 'tcp', since: '', rtt_ms: 3.14, up_bps: 0, down_bps: 0 } as const
@@ -88,3 +88,9 @@ test.each([
   [['a', 'b', 'c', 'd'], 'a, b, c and d'],
   [['a', 'b', 'c', 'd', 'e'], 'a, b, c and 2 others'],
 ])('the names %j', (list, want) => expect(nameList(list.map((name) => ({ name })))).toBe(want))
+
+test('a peer that cannot take part is told what to do', () => {
+  expect(standingHint('valid')).toBe('')
+  expect(standingHint(undefined)).toBe('')
+  for (const state of ['revoked', 'void', 'left', 'expired', 'early', 'suspended']) expect(standingHint(state)).not.toBe('')
+})

@@ -54,6 +54,23 @@ export function seenWords(m: Member, now: number): string {
   return m.last_seen ? relative(Date.parse(m.last_seen), now) : 'never'
 }
 
+/** What to do when this peer itself cannot take part; '' when it can. */
+export function standingHint(state: string | undefined): string {
+  switch (state) {
+    case 'revoked':
+    case 'void':
+    case 'left':
+      return 'It never returns under this identity. Leave the network, and join again with a new invite; what is stored here stays.'
+    case 'expired':
+      return 'Its certificate is renewed as soon as it meets an administrator: see that one is up and can be reached.'
+    case 'early':
+      return 'A clock is wrong, here or at the administrator who issued the certificate: compare them.'
+    case 'suspended':
+      return 'Administrators have revoked each other. The recovery words settle it: `cairn network recover`.'
+  }
+  return ''
+}
+
 /** How long a certificate still holds. It is renewed daily, so that less than two days are worth a word. */
 export function expiryWords(expires: string | undefined, now: number): { text: string; tone: 'ok' | 'warn' | 'bad' } {
   if (!expires) return { text: 'not known', tone: 'ok' }

@@ -79,13 +79,14 @@ class Net {
   /** What an operation returned, or an event told. */
   take(s: NetworkStatus): void {
     const other = s.joined !== this.status?.joined || s.id !== this.status?.id
+    const more = s.members !== this.status?.members
     this.status = s
     if (!s.joined) {
       this.#put([])
       this.phase = 'none'
     }
     if (other) void this.load()
-    else this.turn++
+    else if (more) this.turn++
   }
 
   /** Members that are new or changed. */
