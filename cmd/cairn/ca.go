@@ -22,10 +22,10 @@ func newCA(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "ca",
 		Short: "Print the authority behind the dashboard's certificate",
-		Long: `Print the certificate of the authority that signs the dashboard's certificate (http.tls network), in
-PEM form. A browser that is told to trust it opens the dashboard without a warning. The authority can vouch for
-private names and addresses only, such as nas.local and 192.168.1.5: whoever steals its key still cannot
-pretend to be any other site.`,
+		Long: `Print the certificate of the authority that signs the dashboard's certificate (http.tls
+network), in PEM form. A browser that is told to trust it opens the dashboard without a
+warning. The authority can vouch for private names and addresses only, such as nas.local and
+192.168.1.5: whoever steals its key still cannot pretend to be any other site.`,
 		Example: `  cairn ca > cairn-ca.crt
   cairn ca --install-help`,
 		GroupID: groupPeer,

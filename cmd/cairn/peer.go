@@ -61,6 +61,7 @@ type remote interface {
 	SetLimits(ctx context.Context, l api.Limits) (api.Limits, error)
 	Handover(ctx context.Context) error
 	LoginCode(ctx context.Context) (api.LoginCode, error)
+	api.Network
 	CreateToken(ctx context.Context, r api.TokenRequest) (api.NewToken, error)
 	Tokens(ctx context.Context) ([]api.Token, error)
 	RevokeToken(ctx context.Context, ref string) (api.Token, error)

@@ -15,6 +15,8 @@ func newToken(e *env) *cobra.Command {
 		Short: "Make and end tokens for programs",
 		Long: `Tokens let programs use the peer's HTTP API, from other machines too, where the dashboard is
 served with TLS. A program sends one as "Authorization: Bearer TOKEN", never in an address.`,
+		Example: `  cairn token create --name grafana
+  cairn token ls`,
 		GroupID: groupPeer,
 		Args:    refuseSubcommand,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },

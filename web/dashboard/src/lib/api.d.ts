@@ -940,6 +940,11 @@ export interface components {
             copy?: boolean;
             path: string;
             preserve?: boolean;
+            /**
+             * @description Who may fetch it; default: in a network its members, otherwise nobody
+             * @enum {string}
+             */
+            visibility?: "private" | "network";
         };
         AddResult: {
             entry: components["schemas"]["Entry"];
@@ -1205,7 +1210,7 @@ export interface components {
             output?: string;
             /** @description Absolute path */
             output_dir?: string;
-            /** @description A CID or entry that this peer holds */
+            /** @description A CID or entry that this peer holds, or the CID of what a connected member of its network shows to the others */
             ref?: string;
             tickets?: string[];
             /**
@@ -1526,6 +1531,8 @@ export interface components {
             down_bps: number;
             /** Format: int64 */
             down_bytes: number;
+            /** @description Its name, if it is a member of the network */
+            member?: string;
             peer_id: string;
             /** Format: double */
             rtt_ms: number;
@@ -1701,6 +1708,11 @@ export interface components {
             paths: string[];
             /** @description Keep modes and times */
             preserve?: boolean;
+            /**
+             * @description Who may fetch it besides those with a ticket; default: nobody
+             * @enum {string}
+             */
+            visibility?: "private" | "network";
         };
         ShareResult: {
             entry: components["schemas"]["Entry"];
@@ -1739,6 +1751,8 @@ export interface components {
             http?: string;
             /** @description Resource limits in force */
             limits: components["schemas"]["Limit"][];
+            /** @description Of the identity, which a network knows it by */
+            member_id: string;
             /**
              * @description up: a peer that stays; command: it ends with the commands that use it
              * @enum {string}
@@ -1746,6 +1760,9 @@ export interface components {
             mode: "up" | "command";
             /** @description What people call this peer; the host name unless configured */
             name: string;
+            /** @description Name of the network that it is in */
+            network?: string;
+            /** @description Of the door, which tickets name */
             peer_id: string;
             /**
              * Format: int64
