@@ -129,10 +129,11 @@ func (n *Node) obtain(ctx context.Context, csr []byte, names []string) ([]byte, 
 	life := certs.LeafLife
 	if p != nil {
 		chain, err := n.obtainIn(ctx, p, csr, names)
+		n.makeshift.Store(err != nil)
 		if err == nil {
 			return chain, nil
 		}
-		n.log.Warn("no certificate for the dashboard from the network yet: browsers will warn", "part", "web", "err", err)
+		n.log.Info("no certificate for the dashboard from the network yet: browsers will warn", "part", "web", "err", err)
 		life = makeshiftLife
 	}
 	ca, err := n.homeCA()
@@ -154,15 +155,31 @@ func (n *Node) obtainIn(ctx context.Context, p *seat, csr []byte, names []string
 	if err != nil {
 		return nil, err
 	}
-	if a.CA != nil {
-		a.CA.Key = nil // not ours to have
-		if old, err := n.storedCA(secretNetworkCA); err == nil && (old == nil || string(old.Cert) != string(a.CA.Cert)) {
-			if err := n.storeCA(secretNetworkCA, *a.CA); err != nil {
-				return nil, err
-			}
-		}
+	return a.Chain, n.remember(a)
+}
+
+// remember keeps the certificate of the network's authority, for showing it.
+func (n *Node) remember(a caAnswer) error {
+	if a.CA == nil {
+		return nil
 	}
-	return a.Chain, nil
+	old, err := n.storedCA(secretNetworkCA)
+	if err != nil || old != nil && string(old.Cert) == string(a.CA.Cert) {
+		return err
+	}
+	return n.storeCA(secretNetworkCA, caSecret{Cert: a.CA.Cert})
+}
+
+// settleCertificate keeps asking for a certificate of the network while the dashboard has a makeshift one and somebody is there
+// who may give another.
+func (n *Node) settleCertificate(ctx context.Context) {
+	if n.own == nil || !n.makeshift.Load() {
+		return
+	}
+	n.own.Expire()
+	if err := n.own.Refresh(ctx); err != nil {
+		n.log.Debug("refresh certificate", "part", "web", "err", err)
+	}
 }
 
 // networkCA is the network's authority on an administrator: the one it has, or the one that another has.
@@ -281,6 +298,9 @@ func (n *Node) answerCA(ctx context.Context, p *seat, st network.Stream, r caReq
 	if err != nil {
 		return caAnswer{}, err
 	}
+	if len(r.CSR) == 0 { // it wants to know the authority
+		return caAnswer{CA: &caSecret{Cert: ca.CertificatePEM()}}, nil
+	}
 	names := n.namesFor(p, from, st.Conn(), r.Names)
 	chain, err := ca.Issue(r.CSR, names, certs.LeafLife, n.now())
 	if err != nil {
@@ -329,6 +349,10 @@ func (n *Node) CA(ctx context.Context) (api.CertificateAuthority, error) {
 		name = secretNetworkCA
 		if me := p.svc.Self(); me.Admin && me.State == membership.StateValid {
 			_, _ = n.networkCA(ctx, p) // without it there is nothing to tell, which is told below
+		} else if a, err := n.askAuthority(ctx, p, caRequest{}); err == nil {
+			if err := n.remember(a); err != nil {
+				return api.CertificateAuthority{}, explained(err)
+			}
 		}
 	}
 	s, err := n.storedCA(name)

@@ -148,9 +148,9 @@ func (n *Node) start(p *seat) {
 	p.serve(caProtocol, n.serveCA(p))
 	go func() {
 		defer close(p.done)
-		var measuring sync.WaitGroup
-		defer measuring.Wait()
-		measuring.Go(func() { p.measure(ctx) })
+		var attending sync.WaitGroup
+		defer attending.Wait()
+		attending.Go(func() { p.attend(ctx) })
 		n.warn("run membership", p.svc.Run(ctx))
 	}()
 	n.current.Store(p)
