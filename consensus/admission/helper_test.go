@@ -71,7 +71,6 @@ func newHost(t testing.TB, key crypto.PrivKey, gate connmgr.ConnectionGater, mor
 type memStore struct {
 	mu   sync.Mutex
 	m    map[string][]byte
-	puts int
 	hook func([]Record) error // asked by Put before anything is written
 }
 
@@ -92,7 +91,6 @@ func (s *memStore) Put(_ context.Context, rs []Record) error {
 	for _, r := range rs {
 		s.m[r.ID] = slices.Clone(r.Data)
 	}
-	s.puts++
 	return nil
 }
 

@@ -217,7 +217,7 @@ func (cfg JoinConfig) judge(j Joined) error {
 	if st := b.Peer(self, theirs).State; st != membership.StateValid {
 		return &RefusedError{Err: stateError(st), Skew: j.Skew}
 	}
-	if st := b.Peer(self, later(now, b.Floor())).State; st != membership.StateValid { // a member, but by this clock it is not
+	if st := b.Peer(self, later(now, floorOf(j.Docs))).State; st != membership.StateValid { // a member, but by this clock it is not
 		return &RefusedError{Err: stateError(st), Skew: j.Skew}
 	}
 	return nil

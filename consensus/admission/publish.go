@@ -15,15 +15,11 @@ import (
 // or is not kept; it may have been told all the same.
 func (s *Service) Publish(ctx context.Context, docs ...membership.Doc) (told int, err error) {
 	added, err := s.cfg.Book.Merge(docs...)
-	s.mu.Lock()
-	for _, d := range added {
-		s.known[d.ID()] = struct{}{}
-	}
-	s.mu.Unlock()
 	if len(added) == 0 {
 		return 0, err
 	}
-	s.lift(added)
+	s.know(added)
+	s.raise(floorOf(added))
 	seq, w := s.expectAcks()
 	defer func() {
 		s.mu.Lock()

@@ -211,10 +211,9 @@ func (s *Service) load() error {
 			s.presences[p.id] = p
 		}
 	}
-	for _, d := range s.cfg.Book.Docs() {
-		s.known[d.ID()] = struct{}{}
-	}
-	s.raise(later(l.floor, s.cfg.Book.Floor()))
+	docs := s.cfg.Book.Docs()
+	s.know(docs)
+	s.raise(later(l.floor, floorOf(docs)))
 	s.sightings.saw(s.self, s.instance, "here", s.started, s.started)
 	return nil
 }
