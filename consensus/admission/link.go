@@ -210,7 +210,7 @@ func (l *link) read(w *wire) error {
 		l.heard = now
 		leaving, status := l.leaving, l.heardIt
 		l.mu.Unlock()
-		if leaving && f.GetDocuments() == nil { // who leaves by itself waits for what it has sent to be confirmed
+		if leaving && f.GetDocuments() == nil && f.GetRefused() == nil { // who leaves by itself waits for what it has sent to be confirmed
 			continue
 		}
 		if !status {

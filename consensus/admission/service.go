@@ -61,7 +61,7 @@ type Events struct {
 // Audit is something to be written down about who came in and who did not.
 type Audit struct {
 	Time  time.Time
-	What  string  // "joined", "refused", "revoked", "renewed", "clone"
+	What  string  // "joined", "refused", "renewed", "cut off", "clone"
 	Peer  peer.ID // whom it is about; "" if it did not say
 	Addr  string  // observed
 	Proto string  // protocol, "" for a connection
@@ -104,7 +104,6 @@ type Service struct {
 	self     peer.ID
 	network  membership.NetworkID
 	instance uint64
-	started  time.Time
 	t        timing
 	keeper   *keeper
 	redeems  Redemptions
@@ -131,6 +130,8 @@ type Service struct {
 	known         map[membership.DocID]struct{} // documents that need not be looked at again
 	acks          map[uint64]*waiter
 	lastSeq       uint64
+	beaten        time.Time           // when the last heartbeats were sent
+	renewRates    map[peer.ID]*bucket // of members that ask this peer
 	renewTries    int
 	renewNext     time.Time
 	outspoken     time.Time // when this process last contradicted a presence of its own id
@@ -169,8 +170,8 @@ func New(cfg Config) (*Service, error) {
 		return nil, errors.New("new admission: the member host has another key than Identity")
 	}
 	s := &Service{
-		cfg: cfg, self: self, instance: newInstance(), started: cfg.Now(), t: defaultTiming(), keeper: newKeeper(cfg.Store), wake: make(chan struct{}, 1),
-		links: map[network.Conn]*link{}, presences: map[peer.ID]*presence{}, presenceRates: map[peer.ID]*bucket{}, lastSeen: map[peer.ID]time.Time{}, skews: map[peer.ID]time.Duration{},
+		cfg: cfg, self: self, instance: newInstance(), t: defaultTiming(), keeper: newKeeper(cfg.Store), wake: make(chan struct{}, 1),
+		links: map[network.Conn]*link{}, presences: map[peer.ID]*presence{}, presenceRates: map[peer.ID]*bucket{}, renewRates: map[peer.ID]*bucket{}, lastSeen: map[peer.ID]time.Time{}, skews: map[peer.ID]time.Duration{},
 		sightings: sightings{}, cloned: map[peer.ID]time.Time{}, contacts: map[peer.ID]*contact{},
 		known: map[membership.DocID]struct{}{}, acks: map[uint64]*waiter{},
 	}
@@ -214,7 +215,7 @@ func (s *Service) load() error {
 	docs := s.cfg.Book.Docs()
 	s.know(docs)
 	s.raise(later(l.floor, floorOf(docs)))
-	s.sightings.saw(s.self, s.instance, "here", s.started, s.started)
+	s.sightings.saw(s.self, s.instance, "here", time.Now(), time.Now())
 	return nil
 }
 
