@@ -232,12 +232,7 @@ func TestFullBook(t *testing.T) {
 	n, b := joined(t)
 	anna := person("anna")
 	// Signing thousands would take long: the book is made to believe.
-	for i := range MaxMembers {
-		b.j.members[person(fmt.Sprint("m", i)).id] = struct{}{}
-		if len(b.j.members) == MaxMembers {
-			break
-		}
-	}
+	b.j.size = MaxMembers
 	if _, err := b.Merge(n.certify(anna, person("one more"), Member, 0)); !errors.Is(err, ErrFull) {
 		t.Error(err)
 	}
@@ -257,6 +252,12 @@ func TestFullBook(t *testing.T) {
 	}
 	if err := b.refuse(new(n.revoke(anna, person("mia"), 0)), nil); err != nil {
 		t.Error("a full book can not revoke:", err)
+	}
+	for _, d := range []time.Duration{time.Hour, 2 * time.Hour} {
+		if _, err := b.Merge(n.certify(anna, person("mia"), Member, d)); (err == nil) != (d == 2*time.Hour) {
+			t.Error(d, err)
+		}
+		b.s.put(new(n.certify(anna, person("mia"), Member, d))) // from now on one takes the place of another
 	}
 }
 

@@ -2,6 +2,7 @@ package membership
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -286,6 +287,35 @@ func TestDatedBack(t *testing.T) {
 	merge(t, b, sock, n.revoke(person("anna"), person("alma"), 0), n.admit(person("sock"), e, 2*time.Minute))
 	n.is(b, person("x"), 2*time.Hour, StateValid)
 	n.is(b, person("evil"), 2*time.Hour, StateVoid)
+}
+
+// TestFlood: a member can not fill the book with what it may sign.
+func TestFlood(t *testing.T) {
+	n, b := joined(t)
+	inv := n.invite(person("anna"), "i", Member, 1, 0)
+	var docs []Doc
+	for i := range 40 {
+		j := n.join(inv, person(fmt.Sprint("sock", i)), 0)
+		docs = append(docs, j, n.admit(person("mia"), j, time.Duration(i)*time.Second),
+			n.admit(person("mia"), j, time.Duration(i+100)*time.Second), n.revoke(person("mia"), person("mia"), time.Duration(i+3)*time.Hour))
+	}
+	before, size := len(b.Docs()), b.j.size
+	_, _ = b.Merge(append(docs, inv.Doc)...)
+	if got := len(b.Docs()) - before; got > 1+3*(1+spareUses)+maxRepeats {
+		t.Errorf("%d documents are taken", got)
+	}
+	if b.j.size != size+1 {
+		t.Errorf("%d members more", b.j.size-size)
+	}
+	// Whom another member lets in has not less room for that.
+	j := n.join(inv, person("x"), 0)
+	merge(t, b, j, n.admit(person("moe"), j, time.Hour))
+	for range 2 * maxRepeats {
+		_, _ = b.Merge(n.admit(person("moe"), j, time.Hour+time.Duration(len(b.s.docs))*time.Second))
+	}
+	if got := len(b.j.slots[person("x").id][0].admissions); got != maxRepeats {
+		t.Errorf("%d admissions of one join are taken", got)
+	}
 }
 
 // isBacked tells whether a document counts as authorised.
