@@ -211,7 +211,7 @@ func (s *Service) beat() {
 		}
 		told[a.instance] = true
 		t, twice := cloned[a.l.peer]
-		e := &pb.Heartbeat_Seen{Id: []byte(a.l.peer), Instance: a.instance, Cloned: twice && time.Now().Sub(t) < cloneAgain}
+		e := &pb.Heartbeat_Seen{Id: []byte(a.l.peer), Instance: a.instance, Cloned: twice && time.Since(t) < cloneAgain}
 		if len(instances[a.l.peer]) > 1 {
 			e.Addr = a.l.conn.RemoteMultiaddr().String()
 		}

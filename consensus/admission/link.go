@@ -214,7 +214,7 @@ func (l *link) read(w *wire) error {
 			continue
 		}
 		if !status {
-			if opening += size; f.GetDocuments() == nil && f.GetStatus() == nil || opening > openingBytes {
+			if opening += size; f.GetDocuments() == nil && f.GetStatus() == nil && f.GetRefused() == nil || opening > openingBytes {
 				return fmt.Errorf("%w: not revocations and status first", ErrProtocol)
 			}
 		}
@@ -236,6 +236,9 @@ func (l *link) take(f *pb.Frame) error {
 		return l.have(b.Have)
 	case *pb.Frame_Presences:
 		for _, e := range b.Presences.GetEnvelopes() {
+			if s.toldAlready(e) {
+				continue
+			}
 			p, err := parsePresence(e, s.network)
 			if err != nil {
 				return err

@@ -31,7 +31,7 @@ func (s *Service) Publish(ctx context.Context, docs ...membership.Doc) (told int
 	}
 	s.push(added, nil, seq)
 	s.changed()
-	if kerr := s.keep(ctx, append(docRecords(added), floorRecord(time.Unix(s.floor.Load(), 0)))); kerr != nil {
+	if kerr := s.keep(ctx, append(Records(added...), floorRecord(time.Unix(s.floor.Load(), 0)))); kerr != nil {
 		return 0, fmt.Errorf("keep documents: %w", kerr)
 	}
 	late := time.NewTimer(s.t.confirm)

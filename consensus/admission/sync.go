@@ -105,7 +105,7 @@ func (s *Service) take(docs []membership.Doc, from *link) (added []membership.Do
 	}
 	s.push(added, from, 0)
 	s.changed()
-	return added, append(fresh, docRecords(added)...)
+	return added, append(fresh, Records(added...)...)
 }
 
 // cuts tells whether documents can end a membership.
