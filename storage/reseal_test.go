@@ -35,8 +35,8 @@ func filled(t *testing.T) (f *fixture, bs []block.Block) {
 	f.reference(w, f.write("a file of the user", blocktest.Data(1000, 30_000)), 10_000)
 	f.must(w.Commit(t.Context(), entry("e1", 1), entry("e2", 2), entry("gone", 3)))
 	f.must(w.Close())
-	f.must(f.PutNote(t.Context(), Note{ID: "n1", Data: []byte(`"a note"`)}))
-	f.must(f.PutNote(t.Context(), Note{ID: "gone", Data: []byte(`"no note"`)}))
+	f.must(f.PutNotes(t.Context(), Note{ID: "n1", Data: []byte(`"a note"`)}))
+	f.must(f.PutNotes(t.Context(), Note{ID: "gone", Data: []byte(`"no note"`)}))
 	for i := range 5 {
 		if _, err := f.UpdateEntry("e1", func(e *Entry) error { e.Size = int64(i); return nil }); err != nil {
 			t.Fatal(err)
@@ -108,7 +108,7 @@ func TestReseal(t *testing.T) {
 	old := f.nonces()
 	f.must(f.Delete(t.Context(), bs[2].CID, bs[50].CID))
 	f.must(f.DeleteEntry("gone"))
-	f.must(f.DeleteNote(t.Context(), "gone"))
+	f.must(f.DeleteNotes(t.Context(), "gone"))
 	if n := f.on(old); n < len(bs) {
 		t.Fatalf("%d old seals found: the test means nothing", n)
 	}
@@ -149,7 +149,7 @@ func TestReseal(t *testing.T) {
 	if _, err := f.Entry("gone"); !errors.Is(err, ErrNoEntry) {
 		t.Error(err)
 	}
-	for n, err := range f.Notes() {
+	for n, err := range f.Notes("") {
 		if err != nil || n.ID != "n1" || string(n.Data) != `"a note"` {
 			t.Error(n, err)
 		}
@@ -180,7 +180,7 @@ func TestResealInUse(t *testing.T) {
 				if _, err := f.UpdateEntry("e2", func(e *Entry) error { e.Size++; return nil }); err != nil {
 					t.Error(err)
 				}
-				if err := f.PutNote(context.Background(), Note{ID: fmt.Sprint(g), Data: []byte("1")}); err != nil {
+				if err := f.PutNotes(context.Background(), Note{ID: fmt.Sprint(g), Data: []byte("1")}); err != nil {
 					t.Error(err)
 				}
 				written.Add(1)

@@ -73,15 +73,18 @@ func becomeNode(ctx context.Context, s settings) (local, error) {
 		return nil, api.Errorf(api.CodeNoHome, "%s: not a directory", s.home).
 			WithHint("name a directory with --home or CAIRN_HOME")
 	}
-	cfg, err := node.LoadConfig(s.home, s.flags)
+	cfg, warnings, err := node.LoadConfig(s.home, s.flags)
 	if err != nil {
 		return nil, err
 	}
-	if cfg.Log, err = s.logger(cfg.LogLevel, cfg.LogFormat); err != nil {
+	if cfg.Log, cfg.SetLogLevel, err = s.logger(cfg.LogLevel, cfg.LogFormat); err != nil {
 		return nil, err
 	}
+	for _, w := range warnings {
+		cfg.Log.Warn(w, "part", "config")
+	}
 	cfg.Mode, cfg.Version, cfg.Passphrase = s.mode, buildVersion(), s.passphrase
-	if s.mode == "command" || cfg.HTTP == "off" {
+	if s.mode == "command" {
 		cfg.HTTP = "" // a dashboard that goes away with the next command helps nobody
 	}
 	n, err := node.New(ctx, cfg)

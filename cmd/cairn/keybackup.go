@@ -69,7 +69,7 @@ func (e *env) filePassphrase(ctx context.Context, d *descriptor) ([]byte, error)
 	if d.given {
 		return d.line()
 	}
-	pass, err := e.newPassphrase(ctx, "Passphrase for the backup")
+	pass, err := e.typeTwice(ctx, "Passphrase for the backup")
 	if err == nil && pass == nil {
 		err = errNoTerminal("a passphrase for the backup", "--file-passphrase-fd N, or encrypt it with --recipient age1...")
 	}

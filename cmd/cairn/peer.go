@@ -65,6 +65,12 @@ type remote interface {
 	BackupKeys(ctx context.Context, r api.BackupRequest) (api.BackupResult, error)
 	Handover(ctx context.Context) error
 	LoginCode(ctx context.Context) (api.LoginCode, error)
+	api.Network
+	CreateToken(ctx context.Context, r api.TokenRequest) (api.NewToken, error)
+	Tokens(ctx context.Context) ([]api.Token, error)
+	RevokeToken(ctx context.Context, ref string) (api.Token, error)
+	Audit(ctx context.Context, before uint64, limit int) (api.AuditPage, error)
+	CA(ctx context.Context) (api.CertificateAuthority, error)
 	Close()
 }
 
@@ -89,10 +95,10 @@ type local interface {
 // settings are what a command tells the peer that it becomes; the rest comes from the home's configuration.
 type settings struct {
 	home  string
-	mode  string         // "up" or "command"
-	flags map[string]any // configuration keys given as flags
-	// logger makes the log; level and format are what the configuration says, "" when it says nothing.
-	logger func(level, format string) (*slog.Logger, error)
+	mode  string            // "up" or "command"
+	flags map[string]string // configuration keys given as flags
+	// logger makes the log, and a function that changes its level; level and format are what the configuration says, "" when it says nothing.
+	logger func(level, format string) (*slog.Logger, func(level string) error, error)
 	// passphrase is asked for that of the keys, see node.Config.
 	passphrase func(attempt int) ([]byte, error)
 }

@@ -10,13 +10,7 @@ import (
 	"cairn/web/api"
 )
 
-type upOptions struct {
-	listen []string
-	http   string
-}
-
 func newUp(e *env) *cobra.Command {
-	var o upOptions
 	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "Run the peer, with its dashboard",
@@ -35,18 +29,14 @@ config.toml in the data directory, else defaults. Port 0 takes any free port.`,
 		GroupID: groupPeer,
 		Args:    wantArgs(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			flags := map[string]any{}
-			if cmd.Flags().Changed("listen") {
-				flags["listen"] = o.listen
-			}
-			if cmd.Flags().Changed("http") {
-				flags["http"] = o.http
+			flags, err := givenFlags(cmd)
+			if err != nil {
+				return err
 			}
 			return runUp(cmd.Context(), e, flags)
 		},
 	}
-	cmd.Flags().StringArrayVar(&o.listen, "listen", nil, "`MULTIADDR` to listen on, may be repeated (default: port 4748, TCP and QUIC)")
-	cmd.Flags().StringVar(&o.http, "http", "", "`ADDR` of the dashboard, or off (default 127.0.0.1:4747)")
+	addConfigFlags(cmd)
 	return cmd
 }
 
@@ -61,7 +51,7 @@ type readyLine struct {
 	Version   string   `json:"version"`
 }
 
-func runUp(ctx context.Context, e *env, flags map[string]any) error {
+func runUp(ctx context.Context, e *env, flags map[string]string) error {
 	n, err := e.takeHome(ctx, flags)
 	if err != nil {
 		return err
@@ -95,9 +85,9 @@ func runUp(ctx context.Context, e *env, flags map[string]any) error {
 
 // takeHome makes this process the peer that stays. A command that is the peer for its own sake is asked to hand
 // over; another peer that stays is not.
-func (e *env) takeHome(ctx context.Context, flags map[string]any) (local, error) {
+func (e *env) takeHome(ctx context.Context, flags map[string]string) (local, error) {
 	for began := time.Now(); ; {
-		n, err := e.doors.become(ctx, settings{home: e.home, mode: "up", flags: flags, logger: e.upLogger, passphrase: e.unlock(ctx)})
+		n, err := e.doors.become(ctx, settings{home: e.home, mode: "up", flags: e.configFlags(flags), logger: e.upLogger, passphrase: e.unlock(ctx)})
 		if !isLocked(err) {
 			return n, err
 		}
