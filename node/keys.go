@@ -108,7 +108,7 @@ func (n *Node) BackupKeys(_ context.Context, r api.BackupRequest) (api.BackupRes
 		return api.BackupResult{}, errBackupThere(r.Path)
 	}
 	b := backup{Format: backupFormat, Version: backupVersion, Created: n.now().UTC().Truncate(time.Second),
-		PeerID: n.host.ID().String(), Name: n.cfg.Name, Secrets: n.vault.All()}
+		PeerID: n.host.ID().String(), Name: n.settings.name(), Secrets: n.vault.All()}
 	defer b.wipe()
 	file, err := b.seal(r.Passphrase, r.Recipients, n.scrypt)
 	if err != nil {

@@ -37,6 +37,11 @@ func routes() []route {
 		{"GET /v1/limits", classQuick},
 		{"PUT /v1/limits", classQuick},
 
+		{"GET /v1/config", classQuick},
+		{"PUT /v1/config/{key}", classQuick},
+		{"DELETE /v1/config/{key}", classQuick},
+		{"POST /v1/config/reload", classQuick},
+
 		{"GET /v1/entries", classQuick},
 		{"GET /v1/entries/{ref}", classQuick},
 		{"DELETE /v1/entries/{ref}", classQuick},

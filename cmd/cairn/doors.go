@@ -80,9 +80,6 @@ func becomeNode(ctx context.Context, s settings) (local, error) {
 	if cfg.Log, cfg.SetLogLevel, err = s.logger(cfg.LogLevel, cfg.LogFormat); err != nil {
 		return nil, err
 	}
-	for _, w := range warnings {
-		cfg.Log.Warn(w, "part", "config")
-	}
 	cfg.Mode, cfg.Version, cfg.Passphrase = s.mode, buildVersion(), s.passphrase
 	if s.mode == "command" {
 		cfg.HTTP = "" // a dashboard that goes away with the next command helps nobody
@@ -90,6 +87,9 @@ func becomeNode(ctx context.Context, s settings) (local, error) {
 	n, err := node.New(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("become the peer: %w", err)
+	}
+	for _, w := range warnings { // once, and not for every try to get the home
+		s.warn("%s", w)
 	}
 	return n, nil
 }

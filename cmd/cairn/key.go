@@ -134,7 +134,7 @@ func (e *env) nextPassphrase(ctx context.Context, o *passwdOptions) (string, err
 	case o.next.given:
 		next, err = o.next.line()
 	default:
-		next, err = e.typeTwice(ctx, "New passphrase")
+		next, err = e.newPassphrase(ctx, "New passphrase")
 	}
 	if err == nil && next == nil {
 		err = errNoTerminal("a new passphrase", "--new-passphrase-fd N")

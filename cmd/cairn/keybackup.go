@@ -45,7 +45,7 @@ func runKeyBackup(ctx context.Context, e *env, o *backupOptions, path string) er
 	var res api.BackupResult
 	err = e.withPeer(ctx, peerNeed{needHome: true}, func(ctx context.Context, p remote, _ api.Status) error {
 		if len(r.Recipients) == 0 && r.Passphrase == "" {
-			pass, err := e.filePassphrase(ctx, &o.pass)
+			pass, err := e.filePassphrase(ctx, &o.pass, "the backup", "encrypt it with --recipient age1...")
 			if err != nil {
 				return err
 			}
@@ -64,14 +64,14 @@ func runKeyBackup(ctx context.Context, e *env, o *backupOptions, path string) er
 	return e.printf("%s holds the keys %s\n", clean(res.Path), clean(strings.Join(res.Keys, ", ")))
 }
 
-// filePassphrase is the one that a backup is to be under.
-func (e *env) filePassphrase(ctx context.Context, d *descriptor) ([]byte, error) {
+// filePassphrase is the one that a new file is to be under. instead says what else would do.
+func (e *env) filePassphrase(ctx context.Context, d *descriptor, what, instead string) ([]byte, error) {
 	if d.given {
 		return d.line()
 	}
-	pass, err := e.typeTwice(ctx, "Passphrase for the backup")
+	pass, err := e.newPassphrase(ctx, "Passphrase for "+what)
 	if err == nil && pass == nil {
-		err = errNoTerminal("a passphrase for the backup", "--file-passphrase-fd N, or encrypt it with --recipient age1...")
+		err = errNoTerminal("a passphrase for "+what, "--file-passphrase-fd N, or "+instead)
 	}
 	return pass, err
 }

@@ -22,6 +22,29 @@ func endSignals() []os.Signal {
 	return s
 }
 
+// notifyHangups delivers hang-ups even where they were ignored.
+func notifyHangups(ch chan<- os.Signal) { signal.Notify(ch, syscall.SIGHUP) }
+
+func isHangup(s os.Signal) bool { return s == syscall.SIGHUP }
+
+// terminalWatch makes a function that tells whether the terminal that the process has now is gone by then. A process that
+// was started to survive its terminal (nohup), or without one, loses none.
+func terminalWatch() (gone func() bool) {
+	if signal.Ignored(syscall.SIGHUP) || !hasTerminal() {
+		return func() bool { return false }
+	}
+	return func() bool { return !hasTerminal() }
+}
+
+func hasTerminal() bool {
+	fd, err := syscall.Open("/dev/tty", syscall.O_RDWR|syscall.O_NOCTTY|syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	_ = syscall.Close(fd)
+	return true
+}
+
 // keepBrokenPipes turns the signal that kills a process whose reader went away into an error of its write, so
 // that a peer living in this process ends in order. The channel is never read: the signal is dropped.
 func keepBrokenPipes() {

@@ -169,8 +169,8 @@ func errNoTerminal(what, instead string) error {
 	return api.Errorf(api.CodeWrongKey, "%s is needed, and there is no terminal to ask for it", what).WithHint("give it with %s", instead)
 }
 
-// typeTwice asks twice for a passphrase that is being set. nil: there is no terminal.
-func (e *env) typeTwice(ctx context.Context, what string) ([]byte, error) {
+// newPassphrase asks twice for a passphrase that is being set. nil: there is no terminal.
+func (e *env) newPassphrase(ctx context.Context, what string) ([]byte, error) {
 	for {
 		first, err := e.prompt(ctx, what, 1)
 		if first == nil || err != nil {

@@ -77,7 +77,7 @@ Exit codes: 0 done, 1 failed, 2 wrong use, 3 not found, 4 not permitted, 5 damag
 		newShare(e), newUnshare(e), newGet(e),
 		newAdd(e), newLs(e), newCat(e), newRm(e), newRestore(e), newPin(e), newExport(e), newImport(e), newGC(e), newVerify(e),
 		newInit(e), newInvite(e), newJoin(e), newMembers(e), newRevoke(e), newLeave(e), newRename(e), newNetwork(e),
-		newUp(e), newLogin(e), newStatus(e), newPeers(e), newTransfers(e), newLimit(e), newKey(e), newToken(e), newAudit(e), newCA(e), newID(e), newVersion(e), newDocs(),
+		newUp(e), newLogin(e), newStatus(e), newPeers(e), newTransfers(e), newLimit(e), newConfig(e), newKey(e), newToken(e), newAudit(e), newCA(e), newID(e), newVersion(e), newDocs(),
 	)
 	root.SetHelpCommand(newHelp())
 	root.InitDefaultCompletionCmd()
