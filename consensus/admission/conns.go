@@ -13,6 +13,9 @@ import (
 	"cairn/consensus/membership"
 )
 
+// protectTag marks connections for the host's connection manager.
+const protectTag = "cairn/admission"
+
 // connected makes a link of a new connection of the member host. Who dialled opens the members stream.
 func (s *Service) connected(_ network.Network, c network.Conn) {
 	l := s.linkOf(c)
@@ -81,6 +84,8 @@ func (s *Service) linkOf(c network.Conn) *link {
 	})
 	if c.IsClosed() {
 		s.disconnected(nil, c)
+	} else if !s.cfg.Gate.Admits(l.peer) { // revoked between the gate's look and now
+		s.spawn(func(context.Context) { c.Close() })
 	}
 	return l
 }
@@ -97,8 +102,11 @@ func (s *Service) disconnected(_ network.Network, c network.Conn) {
 	l.mu.Lock()
 	was := l.open
 	l.mu.Unlock()
-	if was && !s.Connected(l.peer) && s.cfg.Events.Disconnected != nil {
-		s.cfg.Events.Disconnected(l.peer)
+	if was && !s.Connected(l.peer) {
+		s.cfg.Member.ConnManager().Unprotect(l.peer, protectTag)
+		if s.cfg.Events.Disconnected != nil {
+			s.cfg.Events.Disconnected(l.peer)
+		}
 	}
 	s.look()
 }
@@ -142,6 +150,9 @@ func (s *Service) admittedLink(l *link) {
 	s.mu.Lock()
 	s.lastSeen[l.peer] = s.cfg.Now()
 	s.mu.Unlock()
+	if l.conn.Stat().Direction == network.DirOutbound { // one that this peer wants is not closed to make room
+		s.cfg.Member.ConnManager().Protect(l.peer, protectTag)
+	}
 	if first && s.cfg.Events.Connected != nil {
 		s.cfg.Events.Connected(l.peer)
 	}

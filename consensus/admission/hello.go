@@ -145,7 +145,9 @@ func (s *Service) atDoor(st network.Stream, proto protocol.ID, f func(*talk) err
 	defer leave()
 	t, err := s.party().answer(st, proto)
 	var id peer.ID
-	if err == nil {
+	if err != nil {
+		err = fmt.Errorf("%w: %w", ErrRefused, err) // whatever it was: nothing is proved
+	} else {
 		id = t.other
 		err = f(t)
 	}

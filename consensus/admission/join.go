@@ -39,22 +39,14 @@ type Joined struct {
 
 // Records are to be put into the store of the Service that is made next.
 func (j Joined) Records() []Record {
-	out := docRecords(j.Docs)
+	out := Records(j.Docs...)
+	charter, ok := charterOf(j.Docs)
 	for _, b := range j.Presences {
-		if p, err := parsePresence(b, j.network()); err == nil {
+		if p, err := parsePresence(b, charter.Network()); ok && err == nil {
 			out = append(out, Record{presencePrefix + p.id.String(), b})
 		}
 	}
 	return out
-}
-
-func (j Joined) network() membership.NetworkID {
-	for _, d := range j.Docs {
-		if d.Kind() == membership.KindCharter {
-			return d.Network()
-		}
-	}
-	return membership.NetworkID{}
 }
 
 // Join redeems an invite. All contacts of the invite are tried, each a moment after the one before or as soon as that has failed; the first
@@ -217,7 +209,7 @@ func (cfg JoinConfig) judge(j Joined) error {
 	if st := b.Peer(self, theirs).State; st != membership.StateValid {
 		return &RefusedError{Err: stateError(st), Skew: j.Skew}
 	}
-	if st := b.Peer(self, later(now, b.Floor())).State; st != membership.StateValid { // a member, but by this clock it is not
+	if st := b.Peer(self, later(now, floorOf(j.Docs))).State; st != membership.StateValid { // a member, but by this clock it is not
 		return &RefusedError{Err: stateError(st), Skew: j.Skew}
 	}
 	return nil

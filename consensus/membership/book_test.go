@@ -7,6 +7,10 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"cairn/consensus/membership/pb"
 )
 
 func TestCertificates(t *testing.T) {
@@ -110,6 +114,65 @@ func delegation(n *net, by, to who) Doc {
 	return n.must(sign(by.key, KindDelegation, m))
 }
 
+// TestForgedDocuments: what ParseDoc must refuse although its signature is right.
+func TestForgedDocuments(t *testing.T) {
+	n, _ := joined(t)
+	x := person("x")
+	inv := n.invite(n.root, "i", Member, 1, 0)
+	for name, f := range map[string]func(m *pb.Statement) Kind{
+		"a certificate for a year":       func(m *pb.Statement) Kind { m.Expires = m.Issued + 366*86400; return KindCertificate },
+		"an invite for a year":           func(m *pb.Statement) Kind { m.Expires = m.Issued + 366*86400; return KindInvite },
+		"one that ends before it begins": func(m *pb.Statement) Kind { m.Expires = m.Issued - 1; return KindCertificate },
+		"a time after all times":         func(m *pb.Statement) Kind { m.Issued = 1 << 63; return KindDelegation },
+		"no time":                        func(m *pb.Statement) Kind { m.Issued = 0; return KindDelegation },
+		"a key of another length":        func(m *pb.Statement) Kind { m.Subject = append(m.Subject, 0); return KindDelegation },
+		"no network":                     func(m *pb.Statement) Kind { m.Network = nil; return KindDelegation },
+		"classes twice":                  func(m *pb.Statement) Kind { m.Classes = []string{"a", "a"}; return KindCertificate },
+		"a name that turns":              func(m *pb.Statement) Kind { m.Name = "a\u202eb"; return KindCertificate },
+		"a reason that moves the cursor": func(m *pb.Statement) Kind { m.Reason = "\x1b[2J"; return KindRevocation },
+		"a long reason":                  func(m *pb.Statement) Kind { m.Reason = strings.Repeat("x", MaxReason+1); return KindRevocation },
+		"many uses":                      func(m *pb.Statement) Kind { m.Uses = MaxUses + 1; return KindInvite },
+		"a join without proof":           func(m *pb.Statement) Kind { m.Proof = nil; return KindJoin },
+		"a charter of another root":      func(m *pb.Statement) Kind { return KindCharter },
+		"a settlement of nothing":        func(m *pb.Statement) Kind { m.Doc = m.Doc[:31]; return KindSettlement },
+	} {
+		m, err := about(n.id, x.id, t0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		termsOf(m, Terms{Role: Member})
+		m.Name, m.Uses, m.Expires, m.Doc = "x", 1, m.Issued+3600, inv.Doc.id[:]
+		if m.Proof, err = x.key.Sign(proofText(n.id, inv.Doc.id, m.Subject, m.Issued, m.Name)); err != nil {
+			t.Fatal(err)
+		}
+		signer := n.root.key
+		good := []Kind{KindDelegation, KindCertificate, KindInvite, KindJoin, KindAdmission, KindRevocation, KindSettlement}
+		for _, k := range good {
+			if _, err := sign(signer, k, m); err != nil {
+				t.Fatal(k, err)
+			}
+		}
+		kind := f(m)
+		if kind == KindCharter {
+			signer = x.key
+		}
+		if d, err := sign(signer, kind, m); !errors.Is(err, ErrMalformed) {
+			t.Errorf("%s: %v, %v", name, d, err)
+		}
+	}
+	// Somebody else's join is not to be had by who holds the invite alone.
+	j := n.join(inv, x, 0)
+	stolen := &pb.Statement{}
+	if err := proto.Unmarshal(statementOf(t, j), stolen); err != nil {
+		t.Fatal(err)
+	}
+	other := n.invite(n.root, "other", Member, 1, 0)
+	stolen.Doc = other.Doc.id[:]
+	if d, err := sign(other.Key, KindJoin, stolen); !errors.Is(err, ErrMalformed) {
+		t.Error(d, err)
+	}
+}
+
 func TestRevokedNeverReturns(t *testing.T) {
 	n, b := joined(t)
 	mia, anna := person("mia"), person("anna")
@@ -169,12 +232,7 @@ func TestFullBook(t *testing.T) {
 	n, b := joined(t)
 	anna := person("anna")
 	// Signing thousands would take long: the book is made to believe.
-	for i := range MaxMembers {
-		b.j.members[person(fmt.Sprint("m", i)).id] = struct{}{}
-		if len(b.j.members) == MaxMembers {
-			break
-		}
-	}
+	b.j.size = MaxMembers
 	if _, err := b.Merge(n.certify(anna, person("one more"), Member, 0)); !errors.Is(err, ErrFull) {
 		t.Error(err)
 	}
@@ -194,6 +252,12 @@ func TestFullBook(t *testing.T) {
 	}
 	if err := b.refuse(new(n.revoke(anna, person("mia"), 0)), nil); err != nil {
 		t.Error("a full book can not revoke:", err)
+	}
+	for _, d := range []time.Duration{time.Hour, 2 * time.Hour} {
+		if _, err := b.Merge(n.certify(anna, person("mia"), Member, d)); (err == nil) != (d == 2*time.Hour) {
+			t.Error(d, err)
+		}
+		b.s.put(new(n.certify(anna, person("mia"), Member, d))) // from now on one takes the place of another
 	}
 }
 

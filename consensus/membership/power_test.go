@@ -77,6 +77,7 @@ func TestPower(t *testing.T) {
 		{"a circle within reach of one that stands", "root+ a, root+ b, root+ c, root: b, root: c, b! c, c! b, a! b", "b revoked, c admin"},
 
 		{"who revokes his maker stays", "root+ a, root: b, a> b, b! a", "a revoked, b admin"},
+		{"nor do those fall who revoke him together", "root+ a, root: b, root: c, a> b, a> c, root> e, root> f, f! e, e! b, b! a, c! a", "a revoked, b admin, c admin, e revoked"},
 		{"his brothers do not", "root+ a, root: b, root: c, a> b, a> c, b! a", "a revoked, b admin, c valid"},
 		{"nobody saves himself by revoking a maker whom another has revoked", "root+ a, root+ w, root: z, a> z, z! a, w! a", "a revoked, w admin, z valid"},
 		{"nor one whom the root has", "root+ a, root: z, a> z, z! a, root! a", "a revoked, z valid"},
@@ -97,6 +98,9 @@ func TestPower(t *testing.T) {
 				}
 				if got != state {
 					t.Errorf("%s is %s (%s), want %s", who, got, i.Reason, state)
+				}
+				if p, err := followChain(n.charter, b.Chain(i.ID)); i.Admin && (err != nil || p.id != i.ID) {
+					t.Errorf("the chain of %s does not lead to it: %v", who, err)
 				}
 				w := newTwin(n.charter, docs)
 				if s, admin, _ := w.peer(person(who).id, at(3*time.Hour)); s != i.State || admin != i.Admin {

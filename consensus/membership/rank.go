@@ -109,10 +109,23 @@ func (j *judgement) admit(a *Doc) bool {
 		return false
 	}
 	used := j.invited[invite.id]
+	let := 0 // peers that the same admitter has let in by it
+	for _, sl := range used {
+		n := sl.by(a.signer)
+		if sl.subject == join.subject && n >= maxRepeats {
+			return false
+		}
+		if n > 0 {
+			let++
+		}
+	}
 	if i := slices.IndexFunc(used, func(s *slot) bool { return s.subject == join.subject }); i >= 0 {
 		used[i].admissions = append(used[i].admissions, a)
 		slices.SortFunc(used[i].admissions, oldest) // within a second they are not gone through in order
 		return true
+	}
+	if let >= invite.said.uses+spareUses {
+		return false
 	}
 	sl := &slot{invite: invite, subject: join.subject, admissions: []*Doc{a}}
 	j.invited[invite.id] = append(used, sl)
@@ -121,6 +134,16 @@ func (j *judgement) admit(a *Doc) bool {
 		j.support(join.subject, support{by: invite.signer, doc: invite, via: sl}, false)
 	}
 	return true
+}
+
+// by counts the admissions of a slot by one peer.
+func (sl *slot) by(id peer.ID) (n int) {
+	for _, a := range sl.admissions {
+		if a.signer == id {
+			n++
+		}
+	}
+	return n
 }
 
 // wasMember tells whether a peer has ever been one that admits others.
