@@ -30,7 +30,7 @@ func explain(err error) *api.Error {
 	if errors.As(err, &e) {
 		return e
 	}
-	for _, f := range []func(error) *api.Error{explainTicket, explainFetch, explainExchange, explainData, explainFile} {
+	for _, f := range []func(error) *api.Error{explainTicket, explainMembership, explainAdmission, explainFetch, explainExchange, explainData, explainFile} {
 		if e := f(err); e != nil {
 			return e
 		}

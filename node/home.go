@@ -1,7 +1,6 @@
 package node
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -86,27 +85,6 @@ func writeSecret(path string, b []byte) error {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	return nil
-}
-
-// ports are what the peer listened on last time, so that addresses in tickets stay good.
-type ports struct {
-	Spec   string   `json:"spec"` // the configuration that led to them
-	Listen []string `json:"listen"`
-}
-
-func (h *home) loadPorts() (p ports) {
-	if b, err := os.ReadFile(filepath.Join(h.dir, "ports.json")); err == nil {
-		_ = json.Unmarshal(b, &p) // a damaged file only costs the old port
-	}
-	return p
-}
-
-func (h *home) savePorts(p ports) error {
-	b, err := json.Marshal(p)
-	if err != nil {
-		return err
-	}
-	return writeSecret(filepath.Join(h.dir, "ports.json"), b)
 }
 
 // reason is the innermost text of an I/O error: "permission denied" instead of "open /a/b: permission denied".

@@ -7,6 +7,7 @@ import (
 
 	"cairn/storage"
 	"cairn/storage/dag"
+	"cairn/swarm/exchange"
 	"cairn/web/api"
 
 	"github.com/ipfs/go-cid"
@@ -129,6 +130,9 @@ func (n *Node) Remove(_ context.Context, ref string) (api.Entry, error) {
 	}
 	for _, t := range e.Tickets {
 		n.server.Drop(t.ID, errRevoked) // who asks from now on is refused; a file that is gone is something else
+	}
+	if p := n.seat(); p != nil && e.Visibility == visibleNetwork {
+		p.server.Drop(ofMember+e.CID, exchange.ErrGone)
 	}
 	return e, nil
 }

@@ -11,12 +11,15 @@ import (
 func (n *Node) Status(context.Context) (api.Status, error) {
 	st := n.store.Stats()
 	s := api.Status{
-		Version: n.cfg.Version, APIVersion: api.Version, PeerID: n.host.ID().String(), Name: n.settings.name(), Home: n.home.dir,
+		Version: n.cfg.Version, APIVersion: api.Version, PeerID: n.host.ID().String(), MemberID: n.identity.id().String(), Name: n.settings.name(), Home: n.home.dir,
 		Mode: n.cfg.Mode, Started: n.started.UTC(), Addresses: n.Addresses(), HTTP: n.web.URL(),
-		Peers: len(n.host.Network().Peers()), Rates: n.peers.current(), Transfers: n.transfers.active(), Limits: []api.Limit{},
+		Peers: n.countPeers(), Rates: n.peers.current(), Transfers: n.transfers.active(), Limits: []api.Limit{},
 		Store: api.StoreStatus{Entries: n.lib.count(), OwnedBlocks: st.Blocks, OwnedBytes: st.Bytes,
 			ReferencedFiles: st.Files, ReferencedBytes: st.FileBytes, FreeBytes: max(st.Free, 0), ReserveBytes: st.Reserve,
 			Accepting: true, CorruptBlocks: st.DamageSeen},
+	}
+	if p := n.seat(); p != nil {
+		_, s.Network, _ = p.book.Network()
 	}
 	switch {
 	case st.Broken:

@@ -28,7 +28,8 @@ func TryRow(s *Server, pattern string) error {
 
 var (
 	ParseCode  = parseCode
-	Loopback   = loopback
+	Address    = address
+	IsLoopback = isLoopback
 	StallBytes = stallBytes
 )
 

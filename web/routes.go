@@ -89,6 +89,11 @@ func routes() []route {
 		{"GET /v1/invites/{id}/qr.svg", classQuick},
 		{"POST /v1/local/network/init", classQuick},
 		{"POST /v1/local/network/recover", classQuick},
+		{"GET /v1/tokens", classQuick},
+		{"POST /v1/tokens", classQuick},
+		{"DELETE /v1/tokens/{ref}", classQuick},
+		{"GET /v1/audit", classQuick},
+		{"GET /v1/ca", classQuick},
 
 		{"POST /v1/local/share", classStream},
 		{"POST /v1/local/add", classStream},

@@ -62,6 +62,12 @@ type remote interface {
 	api.Settings
 	Handover(ctx context.Context) error
 	LoginCode(ctx context.Context) (api.LoginCode, error)
+	api.Network
+	CreateToken(ctx context.Context, r api.TokenRequest) (api.NewToken, error)
+	Tokens(ctx context.Context) ([]api.Token, error)
+	RevokeToken(ctx context.Context, ref string) (api.Token, error)
+	Audit(ctx context.Context, before uint64, limit int) (api.AuditPage, error)
+	CA(ctx context.Context) (api.CertificateAuthority, error)
 	Close()
 }
 

@@ -17,6 +17,7 @@ import (
 const (
 	groupShare   = "share"
 	groupLibrary = "library"
+	groupNetwork = "network"
 	groupPeer    = "peer"
 )
 
@@ -35,6 +36,9 @@ prints a ticket. On the other one
   cairn get TICKET
 
 fetches the file, checks every byte and goes on where it stopped if it was interrupted.
+
+With "cairn init" and "cairn invite" your machines become a private network, whose members
+fetch from each other by CID, without tickets.
 
 A command that needs a peer uses the one that runs for its data directory (cairn up) and
 becomes one itself when there is none, for as long as it works.
@@ -65,12 +69,14 @@ Exit codes: 0 done, 1 failed, 2 wrong use, 3 not found, 4 not permitted, 5 damag
 	root.AddGroup(
 		&cobra.Group{ID: groupShare, Title: "Share and fetch:"},
 		&cobra.Group{ID: groupLibrary, Title: "What this peer has:"},
+		&cobra.Group{ID: groupNetwork, Title: "Your own network:"},
 		&cobra.Group{ID: groupPeer, Title: "The peer itself:"},
 	)
 	root.AddCommand(
 		newShare(e), newUnshare(e), newGet(e),
 		newAdd(e), newLs(e), newCat(e), newRm(e), newRestore(e), newPin(e), newExport(e), newImport(e), newGC(e), newVerify(e),
-		newUp(e), newLogin(e), newStatus(e), newPeers(e), newTransfers(e), newLimit(e), newConfig(e), newID(e), newVersion(e), newDocs(),
+		newInit(e), newInvite(e), newJoin(e), newMembers(e), newRevoke(e), newLeave(e), newRename(e), newNetwork(e),
+		newUp(e), newLogin(e), newStatus(e), newPeers(e), newTransfers(e), newLimit(e), newConfig(e), newToken(e), newAudit(e), newCA(e), newID(e), newVersion(e), newDocs(),
 	)
 	root.SetHelpCommand(newHelp())
 	root.InitDefaultCompletionCmd()

@@ -109,6 +109,23 @@ func TestStrangers(t *testing.T) {
 	}
 }
 
+// TestDeeds: whatever needs an administrator's right and changes something is recorded, and so is what the socket alone does
+// to keys and networks.
+func TestDeeds(t *testing.T) {
+	for _, r := range Table() {
+		changes := r.Door == HTTP && !strings.HasPrefix(r.Name, "GET ") && !strings.HasPrefix(r.Name, "HEAD ")
+		local := strings.Contains(r.Name, "/local/keys") || strings.Contains(r.Name, "/local/network")
+		if changes && (r.Right == Admin || local) && Deed(r.Name) == "" {
+			t.Errorf("%s is not recorded", r.Name)
+		}
+	}
+	for pattern := range deeds() {
+		if _, ok := Needs(Action{HTTP, pattern}); !ok {
+			t.Errorf("%s is recorded and in no table", pattern)
+		}
+	}
+}
+
 func TestMissing(t *testing.T) {
 	got := Missing(DoorHost, []string{"/cairn/blocks/1", "/libp2p/circuit/relay/0.2.0/hop", "/ipfs/ping/1.0.0"})
 	if !slices.Equal(got, []string{"/libp2p/circuit/relay/0.2.0/hop"}) {

@@ -152,3 +152,33 @@ func routes() [][2]string {
 		{"POST /v1/local/keys/backup", "local"},
 	}
 }
+
+// Deed names what a route does, for the audit log; "" for those whose use is not recorded. Denials are, of every route.
+func Deed(pattern string) string { return deeds()[pattern] }
+
+func deeds() map[string]string {
+	return map[string]string{
+		"POST /v1/login":              "login",
+		"POST /v1/logout":             "logout",
+		"POST /v1/local/login-codes":  "login.code",
+		"PUT /v1/limits":              "limits.set",
+		"POST /v1/network":            "network.init",
+		"POST /v1/local/network/init": "network.init",
+
+		"POST /v1/local/network/recover": "network.recover",
+		"POST /v1/network/join":          "network.join",
+		"DELETE /v1/network":             "network.leave",
+		"DELETE /v1/members/{ref}":       "member.revoke",
+		"PUT /v1/members/{ref}/name":     "member.rename",
+		"POST /v1/invites":               "invite.create",
+		"DELETE /v1/invites/{ref}":       "invite.revoke",
+		"PUT /v1/config/{key}":           "config.set",
+		"DELETE /v1/config/{key}":        "config.unset",
+		"POST /v1/config/reload":         "config.reload",
+		"POST /v1/tokens":                "token.create",
+		"DELETE /v1/tokens/{ref}":        "token.revoke",
+		"POST /v1/local/keys/passphrase": "key.passphrase",
+		"POST /v1/local/keys/rotate":     "key.rotate",
+		"POST /v1/local/keys/backup":     "key.backup",
+	}
+}

@@ -11,6 +11,11 @@ type Caller struct {
 	RequestID string
 	// Local: the request came over the local socket. Only then are paths of this machine told.
 	Local bool
+	// Actor and From are who asks and from which address, as the audit log has it: "local", "session", "token NAME",
+	// "nobody".
+	Actor, From string
+	// Deed is what the audit log will say of the request; nil where nothing is said of it.
+	Deed *Deed
 }
 
 type callerKey struct{}

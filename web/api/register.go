@@ -64,8 +64,9 @@ func Register(m Mux, cfg Config) *huma.OpenAPI {
 	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"cookie": {Type: "apiKey", In: "cookie", Name: "cairn_session_PORT", Description: "Set by login; the name ends with the port"},
 		"secret": {Type: "apiKey", In: "header", Name: "Cairn-Secret", Description: "From login or resume"},
+		"token":  {Type: "http", Scheme: "bearer", Description: "From POST /v1/tokens or cairn token create; never in the address"},
 	}
-	c.Security = []map[string][]string{{"cookie": {}, "secret": {}}}
+	c.Security = []map[string][]string{{"cookie": {}, "secret": {}}, {"token": {}}}
 	s := &service{Config: cfg}
 	s.api = humago.New(m, c)
 	s.api.UseMiddleware(readBody)
@@ -78,6 +79,7 @@ func Register(m Mux, cfg Config) *huma.OpenAPI {
 	s.network()
 	s.settings()
 	s.local()
+	s.security()
 	finish(s.api.OpenAPI())
 	return s.api.OpenAPI()
 }
@@ -194,6 +196,7 @@ func writeFault(c huma.Context, f *Fault) {
 // WriteError answers a request with err, in the one form that all errors have.
 func WriteError(w http.ResponseWriter, r *http.Request, err error) {
 	f := FaultOf(r.Context(), err)
+	CallerOf(r.Context()).Deed.Fail(f.Err)
 	h := w.Header()
 	h.Del("Content-Length")
 	h.Del("Content-Disposition")
@@ -209,6 +212,7 @@ func WriteError(w http.ResponseWriter, r *http.Request, err error) {
 // fault logs what the user will not see of err and returns what he will.
 func (s *service) fault(ctx context.Context, err error) *Fault {
 	f := FaultOf(ctx, err)
+	CallerOf(ctx).Deed.Fail(f.Err)
 	if f.Err.Code == CodeFailed {
 		if cause := f.Err.Unwrap(); cause != nil {
 			err = cause

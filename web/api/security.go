@@ -72,6 +72,12 @@ type CertificateAuthority struct {
 	Permitted   []string  `json:"permitted" doc:"Names and addresses that it can vouch for, and no others"`
 }
 
+// Certificates is what the API needs of a peer's certificate authority.
+type Certificates interface {
+	// CA is the authority behind the dashboard's certificate; CodeNotFound when that is the user's or a public one.
+	CA(ctx context.Context) (CertificateAuthority, error)
+}
+
 // Setting is one configuration key as it holds now.
 type Setting struct {
 	Key     string   `json:"key"`

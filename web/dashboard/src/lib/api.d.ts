@@ -4,6 +4,40 @@
  */
 
 export interface paths {
+    "/v1/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Audit log, newest first */
+        get: operations["audit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/ca": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The certificate authority of the dashboard's own certificate */
+        get: operations["ca"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/car": {
         parameters: {
             query?: never;
@@ -760,6 +794,41 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Tokens of programs, without their secrets */
+        get: operations["tokens"];
+        put?: never;
+        /** Make a token; its secret is told once */
+        post: operations["create-token"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/tokens/{ref}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** End a token, by id, the beginning of it, or name */
+        delete: operations["revoke-token"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/transfers": {
         parameters: {
             query?: never;
@@ -871,6 +940,11 @@ export interface components {
             copy?: boolean;
             path: string;
             preserve?: boolean;
+            /**
+             * @description Who may fetch it; default: in a network its members, otherwise nobody
+             * @enum {string}
+             */
+            visibility?: "private" | "network";
         };
         AddResult: {
             entry: components["schemas"]["Entry"];
@@ -901,6 +975,38 @@ export interface components {
             message: string;
             /** Format: date-time */
             since: string;
+        };
+        AuditPage: {
+            /** Format: int64 */
+            next?: number;
+            records: components["schemas"]["AuditRecord"][];
+        };
+        AuditRecord: {
+            /** @description Such as invite.create, member.revoke, token.create, key.rotate, login, door.denied */
+            action: string;
+            /** @description local, session, token NAME, a peer id, or the peer itself */
+            actor: string;
+            detail?: string;
+            /** @description Address */
+            from?: string;
+            /** Format: int64 */
+            id: number;
+            /** @enum {string} */
+            outcome: "done" | "denied" | "failed";
+            /** @description What it was done to */
+            subject?: string;
+            /** Format: date-time */
+            time: string;
+        };
+        CertificateAuthority: {
+            /** Format: date-time */
+            expires: string;
+            /** @description SHA-256, in hex */
+            fingerprint: string;
+            name: string;
+            pem: string;
+            /** @description Names and addresses that it can vouch for, and no others */
+            permitted: string[];
         };
         Connection: {
             address: string;
@@ -1104,7 +1210,7 @@ export interface components {
             output?: string;
             /** @description Absolute path */
             output_dir?: string;
-            /** @description A CID or entry that this peer holds */
+            /** @description A CID or entry that this peer holds, or the CID of what a connected member of its network shows to the others */
             ref?: string;
             tickets?: string[];
             /**
@@ -1374,6 +1480,24 @@ export interface components {
              */
             state?: "valid" | "early" | "expired" | "void" | "revoked" | "suspended" | "left";
         };
+        NewToken: {
+            /** Format: date-time */
+            created: string;
+            /** Format: date-time */
+            expires: string;
+            id: string;
+            /** @description Address that it was last used from */
+            last_from?: string;
+            /** Format: date-time */
+            last_used?: string;
+            name: string;
+            /** @enum {string} */
+            scope: "read" | "write" | "admin";
+            /** @description Send it as Authorization: Bearer */
+            secret: string;
+            /** @enum {string} */
+            state: "active" | "expired" | "revoked";
+        };
         OpenRequest: {
             /** @description A file or directory below it */
             path?: string;
@@ -1407,6 +1531,8 @@ export interface components {
             down_bps: number;
             /** Format: int64 */
             down_bytes: number;
+            /** @description Its name, if it is a member of the network */
+            member?: string;
             peer_id: string;
             /** Format: double */
             rtt_ms: number;
@@ -1551,14 +1677,19 @@ export interface components {
         };
         Session: {
             /**
-             * @description none: a login code is needed; session: a browser that logged in; local: the socket
+             * @description none: a login code is needed; session: a browser that logged in; token: a program with a token; local: the socket
              * @enum {string}
              */
-            access: "none" | "session" | "local";
+            access: "none" | "session" | "token" | "local";
             /** @description Given to a browser whose cookie is right but which sent no secret: sign it and call resume */
             challenge?: string;
             /** Format: date-time */
             expires?: string;
+            /**
+             * @description Of the token
+             * @enum {string}
+             */
+            scope?: "read" | "write" | "admin";
         };
         ShareRequest: {
             copy?: boolean;
@@ -1577,6 +1708,11 @@ export interface components {
             paths: string[];
             /** @description Keep modes and times */
             preserve?: boolean;
+            /**
+             * @description Who may fetch it besides those with a ticket; default: nobody
+             * @enum {string}
+             */
+            visibility?: "private" | "network";
         };
         ShareResult: {
             entry: components["schemas"]["Entry"];
@@ -1615,6 +1751,8 @@ export interface components {
             http?: string;
             /** @description Resource limits in force */
             limits: components["schemas"]["Limit"][];
+            /** @description Of the identity, which a network knows it by */
+            member_id: string;
             /**
              * @description up: a peer that stays; command: it ends with the commands that use it
              * @enum {string}
@@ -1622,6 +1760,9 @@ export interface components {
             mode: "up" | "command";
             /** @description What people call this peer; the host name unless configured */
             name: string;
+            /** @description Name of the network that it is in */
+            network?: string;
+            /** @description Of the door, which tickets name */
             peer_id: string;
             /**
              * Format: int64
@@ -1713,6 +1854,36 @@ export interface components {
             expire_seconds?: number;
             /** @description Do not introduce downloaders to each other */
             no_swarm?: boolean;
+        };
+        Token: {
+            /** Format: date-time */
+            created: string;
+            /** Format: date-time */
+            expires: string;
+            id: string;
+            /** @description Address that it was last used from */
+            last_from?: string;
+            /** Format: date-time */
+            last_used?: string;
+            name: string;
+            /** @enum {string} */
+            scope: "read" | "write" | "admin";
+            /** @enum {string} */
+            state: "active" | "expired" | "revoked";
+        };
+        TokenRequest: {
+            /**
+             * Format: int64
+             * @description 0: 30 days
+             */
+            expire_seconds?: number;
+            /** @description What it is for */
+            name?: string;
+            /**
+             * @description Default: read
+             * @enum {string}
+             */
+            scope?: "read" | "write" | "admin";
         };
         Transfer: {
             /** Format: int64 */
@@ -1844,6 +2015,9 @@ export type AddRequest = components['schemas']['AddRequest'];
 export type AddResult = components['schemas']['AddResult'];
 export type AddStream = components['schemas']['AddStream'];
 export type Alert = components['schemas']['Alert'];
+export type AuditPage = components['schemas']['AuditPage'];
+export type AuditRecord = components['schemas']['AuditRecord'];
+export type CertificateAuthority = components['schemas']['CertificateAuthority'];
 export type Connection = components['schemas']['Connection'];
 export type DirEntry = components['schemas']['DirEntry'];
 export type EffectiveLimits = components['schemas']['EffectiveLimits'];
@@ -1877,6 +2051,7 @@ export type LoginRequest = components['schemas']['LoginRequest'];
 export type LoginResult = components['schemas']['LoginResult'];
 export type Member = components['schemas']['Member'];
 export type NetworkStatus = components['schemas']['NetworkStatus'];
+export type NewToken = components['schemas']['NewToken'];
 export type OpenRequest = components['schemas']['OpenRequest'];
 export type Opened = components['schemas']['Opened'];
 export type PeerInfo = components['schemas']['PeerInfo'];
@@ -1902,6 +2077,8 @@ export type Status = components['schemas']['Status'];
 export type StoreStatus = components['schemas']['StoreStatus'];
 export type Ticket = components['schemas']['Ticket'];
 export type TicketOptions = components['schemas']['TicketOptions'];
+export type Token = components['schemas']['Token'];
+export type TokenRequest = components['schemas']['TokenRequest'];
 export type Transfer = components['schemas']['Transfer'];
 export type TransferSource = components['schemas']['TransferSource'];
 export type VerifyResult = components['schemas']['VerifyResult'];
@@ -1910,6 +2087,68 @@ export type Warning = components['schemas']['Warning'];
 export type WatchStream = components['schemas']['WatchStream'];
 export type $defs = Record<string, never>;
 export interface operations {
+    audit: {
+        parameters: {
+            query?: {
+                /** @description Only records before the one with this id; 0: from the newest */
+                before?: number;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditPage"];
+                };
+            };
+            /** @description Failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    ca: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CertificateAuthority"];
+                };
+            };
+            /** @description Failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     "import-car": {
         parameters: {
             query: {
@@ -3570,6 +3809,100 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Ticket"][];
+                };
+            };
+            /** @description Failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    tokens: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Token"][];
+                };
+            };
+            /** @description Failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "create-token": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TokenRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NewToken"];
+                };
+            };
+            /** @description Failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "revoke-token": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description An entry's id or a CID */
+                ref: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Token"];
                 };
             };
             /** @description Failure */

@@ -1,0 +1,41 @@
+package membership
+
+import "time"
+
+// Durations of the rules.
+const (
+	CertificateLife = 7 * 24 * time.Hour // of a certificate, and of a join certificate
+	RenewAfter      = 24 * time.Hour     // a certificate older than this is renewed when an administrator is up
+	MaxSkew         = 24 * time.Hour     // a document issued further ahead of the present time is refused as from the future
+	DefaultInvite   = 24 * time.Hour
+	MaxInvite       = 30 * 24 * time.Hour
+)
+
+// Limits of documents and books.
+const (
+	MaxDoc      = 8 << 10 // bytes of one document
+	MaxName     = 64      // bytes of the name of a peer or a network
+	MaxZone     = 64      // bytes of a zone or a class
+	MaxClasses  = 16
+	MaxReason   = 128 // bytes of the reason of a revocation
+	MaxUses     = 1000
+	MaxContacts = 8     // in an invite
+	MaxAddrs    = 8     // of a contact
+	MaxMembers  = 4096  // subjects in a book
+	MaxDocs     = 32768 // documents in a book
+	MaxOrphans  = 1024  // documents kept aside until what gives them authority comes
+)
+
+// Room of a book that is kept for what cuts off and restores: the last reserveAll documents are the root's, the ones
+// before them delegations and revocations too. A book that somebody has filled can so still be put right.
+const (
+	reserveRoot  = 1024
+	reserveOther = 4096
+)
+
+// kept is the number of certificates of one issuer for one peer that a book keeps, newest first: the second counts
+// while the first is from the future, so that one document signed with a wrong clock locks nobody out.
+const kept = 2
+
+// maxTime is the end of year 9999, the last that RFC 3339 can write.
+const maxTime = 253402300799
