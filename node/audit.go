@@ -15,6 +15,7 @@ import (
 
 const (
 	auditQueue = 1024            // records that wait to be written; more are counted, not kept
+	auditKeep  = int64(64 << 20) // bytes of all files, unless configured
 	auditFile  = int64(8 << 20)  // of one file at most
 	auditLeast = int64(64 << 10) // of one file at least
 	auditCount = time.Minute     // after which denials that were left out are told as a number
@@ -46,18 +47,12 @@ type audit struct {
 	failed bool // the last write did, which was logged
 }
 
-// auditLimits say how much of the log is kept.
-type auditLimits struct {
-	age  time.Duration // of the newest record of a file that is full; 0: any
-	size int64         // bytes of all files together; 0: any
-}
-
 // openAudit opens the log in a home and puts right what a crash left. What is wrong with it otherwise is recorded in it.
-func openAudit(dir string, keep auditLimits, now func() time.Time, log *slog.Logger) (*audit, error) {
+func openAudit(dir string, keep int64, now func() time.Time, log *slog.Logger) (*audit, error) {
 	a := &audit{now: now, log: log, wake: make(chan struct{}, 1), damp: newDamper()}
 	var notes []string
 	var err error
-	if a.file, notes, err = openAuditLog(dir, keep, now); err != nil {
+	if a.file, notes, err = openAuditLog(dir, keep); err != nil {
 		return nil, err
 	}
 	for _, n := range notes {
@@ -181,7 +176,7 @@ func (a *audit) sync() error {
 }
 
 // limit says from now on how much is kept.
-func (a *audit) limit(keep auditLimits) {
+func (a *audit) limit(keep int64) {
 	a.fileMu.Lock()
 	defer a.fileMu.Unlock()
 	a.file.limit(keep)

@@ -99,13 +99,9 @@ func (n *Node) newSeat() (_ *seat, err error) {
 	if err := n.finishLeaving(context.Background()); err != nil {
 		return nil, err
 	}
-	docs, err := admission.Load(records{n.store})
-	if err != nil {
+	charter, err := admission.Charter(records{n.store})
+	if err != nil || charter.IsZero() {
 		return nil, err
-	}
-	i := slices.IndexFunc(docs, func(d membership.Doc) bool { return d.Kind() == membership.KindCharter })
-	if i < 0 {
-		return nil, nil
 	}
 	p := &seat{identity: n.identity.key(), id: n.identity.id(), n: n, began: n.now(), done: make(chan struct{}), alerts: newAlerts(n.now)}
 	defer func() {
@@ -113,7 +109,7 @@ func (n *Node) newSeat() (_ *seat, err error) {
 			p.undo()
 		}
 	}()
-	if p.book, err = membership.NewBook(docs[i]); err != nil {
+	if p.book, err = membership.NewBook(charter); err != nil {
 		return nil, err
 	}
 	gate := admission.NewGate(n.now)

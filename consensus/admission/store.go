@@ -196,6 +196,3 @@ func latest(rs []Record) (out []Record) {
 	}
 	return out
 }
-
-// Records are documents as a Store keeps them, for who begins a network before there is a Service.
-func Records(docs []membership.Doc) []Record { return docRecords(docs) }
