@@ -81,7 +81,8 @@ func (n *Node) homeCA() (*certs.CA, error) {
 }
 
 func (n *Node) newHomeCA() (*certs.CA, error) {
-	ca, err := certs.NewCA("Cairn "+firstName(n.cfg.Name)+" "+n.host.ID().ShortString(), n.now())
+	id := n.host.ID().String()
+	ca, err := certs.NewCA("Cairn "+firstName(n.cfg.Name)+" "+id[len(id)-8:], n.now())
 	if err != nil {
 		return nil, err
 	}

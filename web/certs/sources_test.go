@@ -58,7 +58,7 @@ func TestOwn(t *testing.T) {
 			t.Errorf("other names: %v", o.Names())
 		}
 		down = errors.New("down again")
-		time.Sleep(o.NextRenewal().Sub(time.Now()) + time.Hour)
+		time.Sleep(time.Until(o.NextRenewal()) + time.Hour)
 		if c, err := o.GetCertificate(nil); c != second || err != nil {
 			t.Errorf("the old one is gone: %v", err)
 		}
