@@ -130,6 +130,9 @@ func (n *Node) newSeat() (_ *seat, err error) {
 		DoorAddrs:   func() []ma.Multiaddr { return transport.Dialable(n.host) },
 		MemberAddrs: func() []ma.Multiaddr { return transport.Dialable(p.host) },
 		Version:     n.cfg.Version, Now: n.now, Log: n.log.With("part", "membership"), Events: p.events(),
+		Extra: func(_ context.Context, from membership.Info, request []byte) ([]byte, error) {
+			return p.certifyLeaf(from, request), nil
+		},
 	})
 	return p, err
 }

@@ -55,25 +55,27 @@ type Node struct {
 	current   atomic.Pointer[seat] // in its network; nil: it is in none
 	changed   atomic.Bool          // something of the network has, since it was last told
 
-	hub       *hub
-	lib       *library
-	trees     *trees
-	swarms    *swarms
-	remotes   *remotes
-	journal   *journal
-	transfers *transfers
-	server    *exchange.Server
-	pool      *exchange.Pool
-	meter     *exchange.Meter
-	shape     *shape.Shaper // holds back what moves
-	limits    *limits
-	peers     *peerRates
-	sessions  *web.Sessions
-	tokens    *tokens
-	audit     *audit
-	web       *web.Server
-	metrics   *observe.Metrics
-	finder    *finder
+	hub        *hub
+	lib        *library
+	trees      *trees
+	swarms     *swarms
+	remotes    *remotes
+	journal    *journal
+	transfers  *transfers
+	server     *exchange.Server
+	pool       *exchange.Pool
+	meter      *exchange.Meter
+	shape      *shape.Shaper // holds back what moves
+	limits     *limits
+	peers      *peerRates
+	sessions   *web.Sessions
+	tokens     *tokens
+	audit      *audit
+	leafSource *leaf      // of HTTP's certificate, if that is of the peer's or network's authority
+	caLock     sync.Mutex // held while the authority of HTTP is looked for or made
+	web        *web.Server
+	metrics    *observe.Metrics
+	finder     *finder
 
 	gate     *gate
 	ready    chan struct{}

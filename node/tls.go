@@ -37,11 +37,8 @@ func (n *Node) tlsSource() (certs.Source, error) {
 					WithHint("use http.tls acme or files for it, or a name that ends with .local, .internal or .home.arpa")
 			}
 		}
-		own := certs.NewOwn(certs.OwnConfig{Names: n.httpNames, Now: n.now, Log: n.log.With("part", "web"),
-			Obtain: func(_ context.Context, csr []byte, names []string) ([]byte, error) {
-				return ca.Issue(csr, names, certs.LeafLife, n.now())
-			}})
-		return own, own.Refresh(context.Background())
+		n.leafSource = n.newLeaf(ca)
+		return n.leafSource.own, n.leafSource.own.Refresh(context.Background())
 	case config.TLSFiles:
 		f, err := certs.NewFiles(c.Cert, c.Key, n.now, n.log.With("part", "web"))
 		if err != nil {
@@ -62,6 +59,8 @@ func (n *Node) tlsSource() (certs.Source, error) {
 
 // homeCA reads the authority of this peer, or makes it. Certificate and key are one secret of the vault.
 func (n *Node) homeCA() (*certs.CA, error) {
+	n.caLock.Lock()
+	defer n.caLock.Unlock()
 	text, err := n.vault.Get(secretCA)
 	if errors.Is(err, vault.ErrNoSecret) {
 		return n.newHomeCA()
@@ -80,6 +79,7 @@ func (n *Node) homeCA() (*certs.CA, error) {
 	return ca, nil
 }
 
+// newHomeCA: caLock is held.
 func (n *Node) newHomeCA() (*certs.CA, error) {
 	id := n.host.ID().String()
 	ca, err := certs.NewCA("Cairn "+firstName(n.cfg.Name)+" "+id[len(id)-8:], n.now())
@@ -143,17 +143,4 @@ func (n *Node) CA(context.Context) (api.CertificateAuthority, error) {
 	}
 	return api.CertificateAuthority{PEM: string(text), Fingerprint: certs.Fingerprint(c), Name: c.Subject.CommonName,
 		Expires: c.NotAfter.UTC().Truncate(time.Second), Permitted: certs.Permitted(c)}, nil
-}
-
-// caPEM is the certificate of that authority, and nothing of its key. Errors: vault.ErrNoSecret.
-func (n *Node) caPEM() ([]byte, error) {
-	text, err := n.vault.Get(secretCA)
-	if err != nil {
-		return nil, err
-	}
-	ca, err := certs.ParseCA(text, text)
-	if err != nil {
-		return nil, err
-	}
-	return ca.CertificatePEM(), nil
 }
