@@ -150,15 +150,7 @@ func (n *Node) start(p *seat) {
 		n.warn("run membership", p.svc.Run(ctx))
 	}()
 	n.current.Store(p)
-	n.networkChanged()
-}
-
-// networkChanged is called when the peer has entered or left a network.
-func (n *Node) networkChanged() {
 	n.changed.Store(true)
-	if n.own != nil {
-		n.own.Expire() // the other network's authority is the one to ask
-	}
 }
 
 // serve answers a protocol on the member host to those who have the right to it by the table of package access.
@@ -209,7 +201,7 @@ func (n *Node) exit(ctx context.Context) error {
 	if err := n.vault.Delete(secretNetworkCA); err != nil {
 		return err
 	}
-	n.networkChanged()
+	n.changed.Store(true)
 	return n.finishLeaving(ctx)
 }
 

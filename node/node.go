@@ -74,8 +74,8 @@ type Node struct {
 	sessions  *web.Sessions
 	tokens    *tokens
 	audit     *audit
-	makeshift atomic.Bool // own has a certificate for the time until an administrator answers
-	own       *certs.Own  // the dashboard's certificate by an authority of ours; nil: another kind or none
+	signer    atomic.Value // of own's certificate: the text of a network's id, "" for this peer itself
+	own       *certs.Own   // the dashboard's certificate by an authority of ours; nil: another kind or none
 	web       *web.Server
 	metrics   *observe.Metrics
 	finder    *finder
