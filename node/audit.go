@@ -15,6 +15,7 @@ import (
 
 const (
 	auditQueue = 1024            // records that wait to be written; more are counted, not kept
+	auditKeep  = int64(64 << 20) // bytes of all files, unless configured
 	auditFile  = int64(8 << 20)  // of one file at most
 	auditLeast = int64(64 << 10) // of one file at least
 	auditCount = time.Minute     // after which denials that were left out are told as a number
@@ -46,18 +47,12 @@ type audit struct {
 	failed bool // the last write did, which was logged
 }
 
-// auditLimits say how much of the log is kept.
-type auditLimits struct {
-	age  time.Duration // of the newest record of a file that is full; 0: any
-	size int64         // bytes of all files together; 0: any
-}
-
 // openAudit opens the log in a home and puts right what a crash left. What is wrong with it otherwise is recorded in it.
-func openAudit(dir string, keep auditLimits, now func() time.Time, log *slog.Logger) (*audit, error) {
+func openAudit(dir string, keep int64, now func() time.Time, log *slog.Logger) (*audit, error) {
 	a := &audit{now: now, log: log, wake: make(chan struct{}, 1), damp: newDamper()}
 	var notes []string
 	var err error
-	if a.file, notes, err = openAuditLog(dir, keep, now); err != nil {
+	if a.file, notes, err = openAuditLog(dir, keep); err != nil {
 		return nil, err
 	}
 	for _, n := range notes {
@@ -70,12 +65,6 @@ func openAudit(dir string, keep auditLimits, now func() time.Time, log *slog.Log
 // note records that actor, who came from an address, did action to subject. outcome is done, denied or failed.
 func (a *audit) note(actor, from, action, subject, outcome, detail string) {
 	a.record(api.AuditRecord{Actor: actor, From: from, Action: action, Subject: subject, Outcome: outcome, Detail: detail})
-}
-
-// by is note for what was asked of the API: ctx knows by whom.
-func (a *audit) by(ctx context.Context, action, subject, outcome, detail string) {
-	c := api.CallerOf(ctx)
-	a.note(c.Actor, c.From, action, subject, outcome, detail)
 }
 
 func (a *audit) record(r api.AuditRecord) {
@@ -181,7 +170,7 @@ func (a *audit) sync() error {
 }
 
 // limit says from now on how much is kept.
-func (a *audit) limit(keep auditLimits) {
+func (a *audit) limit(keep int64) {
 	a.fileMu.Lock()
 	defer a.fileMu.Unlock()
 	a.file.limit(keep)

@@ -2,6 +2,7 @@ package node
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -14,7 +15,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"cairn/web/api"
 )
@@ -38,8 +38,7 @@ type auditLine struct {
 // can write the home can write all of it anew. Not safe for concurrent use.
 type auditLog struct {
 	dir  string
-	now  func() time.Time
-	keep auditLimits
+	keep int64 // bytes of all files together
 	each int64 // bytes of one file
 
 	f    *os.File
@@ -58,8 +57,8 @@ func hashOf(line []byte) string {
 
 // openAuditLog opens or begins the log of a home. A last line that a crash cut short is removed. notes says in words what else is not as it should
 // be.
-func openAuditLog(dir string, keep auditLimits, now func() time.Time) (_ *auditLog, notes []string, err error) {
-	l := &auditLog{dir: dir, now: now, hash: noHash()}
+func openAuditLog(dir string, keep int64) (_ *auditLog, notes []string, err error) {
+	l := &auditLog{dir: dir, hash: noHash()}
 	l.limit(keep)
 	path := filepath.Join(dir, auditName)
 	if l.f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600); err != nil {
@@ -241,28 +240,26 @@ func (l *auditLog) rotate() error {
 	return l.prune()
 }
 
-// limit says how much is kept. A quarter of the bytes is the file that is written.
-func (l *auditLog) limit(keep auditLimits) {
-	l.keep, l.each = keep, auditFile
-	if keep.size > 0 {
-		l.each = min(max(keep.size/4, auditLeast), auditFile)
-	}
+// limit says how many bytes are kept. A quarter of them is the file that is written.
+func (l *auditLog) limit(keep int64) {
+	keep = cmp.Or(keep, auditKeep)
+	l.keep, l.each = keep, min(max(keep/4, auditLeast), auditFile)
 }
 
-// prune removes full files, the oldest first, until what is left is no more and no older than what is kept.
+// prune removes full files, the oldest first, until what is left is no more than what is kept.
 func (l *auditLog) prune() error {
 	old, err := l.old()
 	if err != nil {
 		return err
 	}
-	room := l.keep.size - l.each
+	room := l.keep - l.each
 	for _, p := range slices.Backward(old) {
 		fi, err := os.Stat(p)
 		if err != nil {
 			return fmt.Errorf("look at old audit log: %w", err)
 		}
 		room -= fi.Size()
-		if l.keep.size > 0 && room < 0 || l.keep.age > 0 && l.now().Sub(fi.ModTime()) > l.keep.age {
+		if room < 0 {
 			if err := os.Remove(p); err != nil {
 				return fmt.Errorf("remove old audit log: %w", err)
 			}

@@ -28,6 +28,7 @@ import (
 const (
 	secretHomeCA    = "ca"
 	secretNetworkCA = "network-ca"
+	secretLeaf      = "leaf" // the dashboard's certificate and key, where the network's authority gave it
 )
 
 // caProtocol is spoken on the member host: one request, one answer, each JSON of at most maxCA bytes.
@@ -36,10 +37,6 @@ const (
 	maxCA      = 128 << 10
 	caTime     = 10 * time.Second
 )
-
-// makeshiftLife is the life of a certificate by this peer's own authority while no administrator answers: so short that
-// another is asked for within a minute.
-const makeshiftLife = 15 * time.Minute
 
 // caSecret is an authority in the vault. An administrator's has the key; any other member's is what it was told, for
 // showing it.
@@ -125,22 +122,74 @@ func (n *Node) homeCA() (*certs.CA, error) {
 // obtain has the key of the dashboard certified: in a network by its authority, here or at an administrator; otherwise, and
 // for as long as none answers, by this peer's own.
 func (n *Node) obtain(ctx context.Context, csr []byte, names []string) ([]byte, error) {
-	p := n.seat()
-	life := certs.LeafLife
-	if p != nil {
+	if p := n.seat(); p != nil {
 		chain, err := n.obtainIn(ctx, p, csr, names)
-		n.makeshift.Store(err != nil)
 		if err == nil {
+			n.signer.Store(p.network())
 			return chain, nil
 		}
 		n.log.Info("no certificate for the dashboard from the network yet: browsers will warn", "part", "web", "err", err)
-		life = makeshiftLife
 	}
 	ca, err := n.homeCA()
 	if err != nil {
 		return nil, err
 	}
-	return ca.Issue(csr, names, life, n.now())
+	n.signer.Store("")
+	return ca.Issue(csr, names, certs.LeafLife, n.now())
+}
+
+func (p *seat) network() string {
+	id, _, _ := p.book.Network()
+	return id.String()
+}
+
+// signedBy is the network whose authority signed the dashboard's certificate, "" if it was none.
+func (n *Node) signedBy() string {
+	s, _ := n.signer.Load().(string)
+	return s
+}
+
+// betterCertificate tells that the dashboard's certificate is not of the network that this peer is in, if any, and that
+// somebody is there who may give one.
+func (n *Node) betterCertificate() bool {
+	p := n.seat()
+	if p == nil {
+		return n.signedBy() != ""
+	}
+	return n.signedBy() != p.network() && (p.svc.Self().Admin || len(p.host.Network().Peers()) > 0)
+}
+
+// keptLeaf is the secret of a certificate by a network's authority: after a restart no administrator may be there.
+type keptLeaf struct {
+	Network string `json:"network"`
+	Chain   []byte `json:"chain"`
+	Key     []byte `json:"key"`
+}
+
+func (n *Node) keptCertificate() (chain, key []byte) {
+	b, err := n.vault.Get(secretLeaf)
+	var k keptLeaf
+	if err != nil || json.Unmarshal(b, &k) != nil {
+		return nil, nil
+	}
+	if p := n.seat(); p == nil || p.network() != k.Network {
+		return nil, nil
+	}
+	n.signer.Store(k.Network)
+	return k.Chain, k.Key
+}
+
+func (n *Node) keepCertificate(chain, key []byte) {
+	by := n.signedBy()
+	if by == "" {
+		n.warn("forget certificate", n.vault.Delete(secretLeaf))
+		return
+	}
+	b, err := json.Marshal(keptLeaf{by, chain, key})
+	if err == nil {
+		err = n.vault.Put(secretLeaf, b)
+	}
+	n.warn("keep certificate", err)
 }
 
 func (n *Node) obtainIn(ctx context.Context, p *seat, csr []byte, names []string) ([]byte, error) {
@@ -170,13 +219,11 @@ func (n *Node) remember(a caAnswer) error {
 	return n.storeCA(secretNetworkCA, caSecret{Cert: a.CA.Cert})
 }
 
-// settleCertificate keeps asking for a certificate of the network while the dashboard has a makeshift one and somebody is there
-// who may give another.
+// settleCertificate looks for a better certificate sooner than the web server does by itself.
 func (n *Node) settleCertificate(ctx context.Context) {
-	if n.own == nil || !n.makeshift.Load() {
+	if n.own == nil || !n.betterCertificate() {
 		return
 	}
-	n.own.Expire()
 	if err := n.own.Refresh(ctx); err != nil {
 		n.log.Debug("refresh certificate", "part", "web", "err", err)
 	}

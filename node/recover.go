@@ -246,7 +246,7 @@ func (n *Node) recoverAnew(ctx context.Context, r api.RecoverRequest, root crypt
 	if err := n.newNetworkCA(charter.Name()); err != nil {
 		return api.RecoverResult{}, err
 	}
-	if err := n.enter(ctx, admission.Records([]membership.Doc{charter, d, c})); err != nil {
+	if err := n.enter(ctx, admission.Records(charter, d, c)); err != nil {
 		return api.RecoverResult{}, err
 	}
 	st := n.networkStatus()

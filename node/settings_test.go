@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"cairn/node/config"
 	"cairn/web/api"
@@ -36,7 +35,7 @@ func settingsOf(t *testing.T, text string, flags map[string]string) (s *settings
 		*level = text
 		return nil
 	}
-	return newSettings(l.Config, nil, slog.New(slog.DiscardHandler)), level
+	return newSettings(l.Config, nil, func(int64) {}, slog.New(slog.DiscardHandler)), level
 }
 
 func writeConfig(t *testing.T, home, text string) {
@@ -82,16 +81,16 @@ func TestSettingsTable(t *testing.T) {
 
 func TestSettingsApply(t *testing.T) {
 	s, level := settingsOf(t, "name = \"old\"\n", nil)
-	told := 0
+	told, kept := 0, int64(0)
+	s.keepAudit = func(n int64) { kept = n }
 	s.changed = func() { told++ }
-	for key, value := range map[string]string{"name": "new", "downloads": "/srv/d", "log.level": "debug", "audit.keep": "7d"} {
+	for key, value := range map[string]string{"name": "new", "downloads": "/srv/d", "log.level": "debug", "audit.keep": "16MiB"} {
 		if _, err := s.SetSetting(local(t), key, value); err != nil {
 			t.Fatal(err)
 		}
 	}
-	age, size := s.auditKeep()
-	if s.name() != "new" || s.downloads() != "/srv/d" || *level != "debug" || age != 7*24*time.Hour || size != 0 || told != 4 {
-		t.Errorf("%q %q %q %v %d, told %d times", s.name(), s.downloads(), *level, age, size, told)
+	if s.name() != "new" || s.downloads() != "/srv/d" || *level != "debug" || kept != 16<<20 || told != 4 {
+		t.Errorf("%q %q %q %d, told %d times", s.name(), s.downloads(), *level, kept, told)
 	}
 	if x, err := s.SetSetting(local(t), "downloads", ""); err != nil || x.Value != "" || s.downloads() != filepath.Join(s.from.Home, "downloads") {
 		t.Errorf("%+v %v %q", x, err, s.downloads())
@@ -109,7 +108,7 @@ func TestSettingsApply(t *testing.T) {
 	if err != nil || s.name() != "newest" || setting(t, all, "name").Pending != "" || setting(t, all, "mdns").Value != "true" || setting(t, all, "mdns").Pending != "false" {
 		t.Errorf("%+v %v", all, err)
 	}
-	if x := setting(t, all, "audit.keep"); x.Value != "365d,64MiB" || x.Origin != "default" {
+	if x := setting(t, all, "audit.keep"); x.Value != "64MiB" || x.Origin != "default" || kept != 64<<20 {
 		t.Errorf("taken out of the file: %+v", x)
 	}
 }
