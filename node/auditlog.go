@@ -57,8 +57,8 @@ func hashOf(line []byte) string {
 
 // openAuditLog opens or begins the log of a home. A last line that a crash cut short is removed. notes says in words what else is not as it should
 // be.
-func openAuditLog(dir string, keep int64) (l *auditLog, notes []string, err error) {
-	l = &auditLog{dir: dir, hash: noHash()}
+func openAuditLog(dir string, keep int64) (_ *auditLog, notes []string, err error) {
+	l := &auditLog{dir: dir, hash: noHash()}
 	l.limit(keep)
 	path := filepath.Join(dir, auditName)
 	if l.f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600); err != nil {

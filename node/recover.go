@@ -116,7 +116,8 @@ func readRoot(r api.RecoverRequest) (root crypto.PrivKey, charter membership.Doc
 	root, raw, err := recovery.Open(text, []byte(r.Passphrase))
 	switch {
 	case errors.Is(err, recovery.ErrWrongPassphrase):
-		return nil, charter, api.Errorf(api.CodeWrongKey, "%s", recovery.ErrWrongPassphrase)
+		return nil, charter, api.Errorf(api.CodeWrongKey, "%s", recovery.ErrWrongPassphrase).
+			WithHint("it is the one that was chosen when the file was made; nothing has been changed")
 	case errors.Is(err, recovery.ErrNewer):
 		return nil, charter, api.Errorf(api.CodeUnavailable, "%s", recovery.ErrNewer).WithHint("install a newer version of cairn")
 	case err != nil:

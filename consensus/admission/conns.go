@@ -158,7 +158,8 @@ func (s *Service) admittedLink(l *link) {
 	}
 }
 
-// cutOff ends the connections of everybody who is no member in force any more; all of them if that is this peer itself.
+// cutOff ends the connections of everybody who is no member in force any more; all of them if that is this peer itself. A door is ended once: the
+// machine may come back there with a new identity, or as anybody with a ticket.
 func (s *Service) cutOff() {
 	now := s.time()
 	out := s.cfg.Book.Peer(s.self, now).State
@@ -175,7 +176,10 @@ func (s *Service) cutOff() {
 	var doors []peer.ID
 	s.mu.Lock()
 	for id, p := range s.presences {
-		if s.cfg.Book.Peer(id, now).State != membership.StateValid {
+		if s.cfg.Book.Peer(id, now).State == membership.StateValid {
+			delete(s.doorsCut, id)
+		} else if !s.doorsCut[id] {
+			s.doorsCut[id] = true
 			doors = append(doors, p.door)
 		}
 	}
