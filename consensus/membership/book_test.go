@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -357,5 +358,35 @@ func TestDependsOnAndCountersign(t *testing.T) {
 		if err != nil || len(again) > 0 {
 			t.Error("countersigned twice:", again, err)
 		}
+	}
+}
+
+// TestConcurrentUse is for the race detector.
+func TestConcurrentUse(t *testing.T) {
+	n, b := joined(t)
+	var g sync.WaitGroup
+	for i := range 4 {
+		g.Go(func() {
+			for k := range 20 {
+				_, _ = b.Merge(n.certify(person("anna"), person(fmt.Sprint(i, k)), Member, 0), n.revoke(person("anna"), person(fmt.Sprint(i, k-1)), 0))
+			}
+		})
+		g.Go(func() {
+			for range 20 {
+				b.Peer(person("mia").id, t0)
+				b.Members(t0)
+				b.Digest()
+				b.Floor()
+				b.Docs()
+				b.Standing(person("mia").id)
+				b.Revocations()
+				b.Invites(t0)
+				b.DependsOn(person("anna").id, t0)
+			}
+		})
+	}
+	g.Wait()
+	if got := len(b.Members(t0)); got != 5+80 {
+		t.Errorf("%d members", got)
 	}
 }
