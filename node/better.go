@@ -11,6 +11,7 @@ import (
 
 	"cairn/swarm/exchange"
 
+	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/peerstore"
 	ma "github.com/multiformats/go-multiaddr"
@@ -135,7 +136,7 @@ func (b *budget) take(now time.Time) bool {
 // not tried again: each try interrupts the download.
 func (c *contact) candidates(now ma.Multiaddr) (out []ma.Multiaddr) {
 	n, p, w := c.s.n, c.ticket.Peer, wayOf(now)
-	given, found, told := c.ticket.Addrs, n.finder.addrs(p), n.host.Peerstore().Addrs(p)
+	given, found, told := c.ticket.Addrs, n.finder.addrs(p), c.host().Peerstore().Addrs(p)
 	for _, a := range ma.Unique(slices.Concat(given, found, told)) {
 		g := wayOf(a)
 		switch {
@@ -218,8 +219,8 @@ func firstToAnswer(ctx context.Context, as []ma.Multiaddr) ma.Multiaddr {
 
 // redialAt makes the next dial take one address alone: with others at hand libp2p would choose by its own order.
 func (c *contact) redialAt(a ma.Multiaddr, was way) {
-	h, p := c.s.n.host, c.ticket.Peer
-	c.s.n.closePeer(p)
+	h, p := c.host(), c.ticket.Peer
+	c.s.n.closePeer(h, p)
 	h.Peerstore().ClearAddrs(p)
 	h.Peerstore().AddAddrs(p, []ma.Multiaddr{a}, peerstore.TempAddrTTL)
 	c.only, c.moved = a, was
@@ -249,13 +250,15 @@ func (n *Node) staleConns() {
 	if err != nil || len(have) == 0 {
 		return
 	}
-	for _, c := range n.host.Network().Conns() {
-		if !stale(c.LocalMultiaddr(), have) {
-			continue
-		}
-		n.log.Info("address gone, closing connection", "part", "swarm", "peer", c.RemotePeer(), "address", c.LocalMultiaddr())
-		if err := c.Close(); err != nil {
-			n.log.Debug("close connection", "part", "swarm", "err", err)
+	for _, h := range n.hosts() {
+		for _, c := range h.Network().Conns() {
+			if !stale(c.LocalMultiaddr(), have) {
+				continue
+			}
+			n.log.Info("address gone, closing connection", "part", "swarm", "peer", c.RemotePeer(), "address", c.LocalMultiaddr())
+			if err := c.Close(); err != nil {
+				n.log.Debug("close connection", "part", "swarm", "err", err)
+			}
 		}
 	}
 }
@@ -273,9 +276,9 @@ func stale(local ma.Multiaddr, have []net.Addr) bool {
 	})
 }
 
-// closePeer closes the connections to a peer.
-func (n *Node) closePeer(p peer.ID) {
-	if err := n.host.Network().ClosePeer(p); err != nil {
+// closePeer closes the connections of a host to a peer.
+func (n *Node) closePeer(h host.Host, p peer.ID) {
+	if err := h.Network().ClosePeer(p); err != nil {
 		n.log.Debug("close connection", "part", "swarm", "peer", p, "err", err)
 	}
 }

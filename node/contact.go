@@ -8,6 +8,7 @@ import (
 	"cairn/swarm/exchange"
 	"cairn/swarm/ticket"
 
+	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	ma "github.com/multiformats/go-multiaddr"
 )
@@ -23,7 +24,11 @@ const (
 	fromTicket  origin = iota // a ticket names it: it is waited for
 	fromSource                // a source introduced it
 	fromNetwork               // it is on the local network, and may know nothing of the ticket
+	fromMember                // a member of our network that is connected, and may have the object or not
 )
+
+// named tells whether the get was told to ask the peer, by a ticket or because it is a member.
+func (o origin) named() bool { return o == fromTicket || o == fromMember }
 
 // defaultWait is how long a ticket's peer that went away is waited for: a machine that restarts needs a minute or two.
 const defaultWait = 2 * time.Minute
@@ -33,6 +38,10 @@ func (c *contact) patience() time.Duration {
 	switch c.origin {
 	case fromTicket:
 		return c.s.wait
+	case fromMember:
+		if c.ever {
+			return c.s.wait
+		}
 	case fromSource:
 		return min(10*time.Second, c.s.wait)
 	}
@@ -61,6 +70,9 @@ type contact struct {
 	over    bool    // hold has returned
 	why     error   // with what
 }
+
+// host is the one on which the peer is met.
+func (c *contact) host() host.Host { return c.s.n.hostFor(c.ticket.Open()) }
 
 // leave ends a contact from outside, and its session. sources.mu is held.
 func (c *contact) leave() {
@@ -125,12 +137,12 @@ func (c *contact) visit(ctx context.Context, sess *exchange.Session) (useful boo
 		}
 		return c.news(ctx)
 	}
-	if c.origin == fromTicket {
+	if c.origin.named() {
 		src.peers = s.introduced
 	}
 	began, down := n.now(), n.meter.Peer(c.ticket.Peer).Down
 	c.ever = true
-	if c.origin == fromTicket && sess.NoSwarm() {
+	if c.origin.named() && sess.NoSwarm() {
 		s.stayAlone()
 	}
 	if !s.connected(c, src) {
@@ -154,7 +166,7 @@ func (c *contact) visit(ctx context.Context, sess *exchange.Session) (useful boo
 
 // news makes a session that asks for no content, which the peer does not count as a downloader.
 func (c *contact) news(ctx context.Context) (*exchange.Session, error) {
-	return exchange.Dial(ctx, c.s.n.host, c.ticket, exchange.ClientConfig{Meter: c.s.n.meter, News: true})
+	return exchange.Dial(ctx, c.host(), c.ticket, exchange.ClientConfig{Meter: c.s.n.meter, News: true})
 }
 
 // next takes another ticket of the same peer, which does not honour this one any more.
@@ -178,14 +190,14 @@ func (c *contact) dial(ctx context.Context) (*exchange.Session, error) {
 		t := c.ticket
 		t.Addrs = []ma.Multiaddr{a}
 		sess, err := n.dialAt(ctx, t)
-		if err != nil && ctx.Err() == nil && n.host.Network().Connectedness(t.Peer) != network.Connected {
+		if err != nil && ctx.Err() == nil && c.host().Network().Connectedness(t.Peer) != network.Connected {
 			c.wrong = append(c.wrong, a)
 		}
 		return sess, err
 	}
-	if c.origin == fromSource && n.host.ID() > c.ticket.Peer {
+	if c.origin == fromSource && c.host().ID() > c.ticket.Peer {
 		for range 15 {
-			if n.host.Network().Connectedness(c.ticket.Peer) == network.Connected {
+			if c.host().Network().Connectedness(c.ticket.Peer) == network.Connected {
 				break
 			}
 			if !pause(ctx, 100*time.Millisecond) {
@@ -194,7 +206,7 @@ func (c *contact) dial(ctx context.Context) (*exchange.Session, error) {
 		}
 	}
 	sess, err := n.dial(ctx, c.ticket)
-	if err != nil && c.origin == fromTicket {
+	if err != nil && c.origin.named() {
 		c.s.mu.Lock()
 		c.s.failed[c.ticket.Peer] = err
 		c.s.mu.Unlock()
@@ -209,13 +221,13 @@ const busyFor = 10 * time.Second
 // ticket's peer that was never there is tried once, because the user may have mistyped or come too late, and as long
 // as another one is there.
 func (c *contact) hopeless(why error, since time.Duration) bool {
-	if since > c.patience() || c.origin != fromTicket && c.s.alone() {
+	if since > c.patience() || !c.origin.named() && c.s.alone() {
 		return true
 	}
 	if errors.Is(why, exchange.ErrBusy) && since < busyFor {
 		return false
 	}
-	if c.origin != fromTicket || c.ever {
+	if !c.origin.named() || c.ever {
 		return false
 	}
 	c.s.mu.Lock()
@@ -254,9 +266,9 @@ func (c *contact) attend(ctx context.Context, src *source) error {
 		case now.Sub(moved) > quietFor && now.Sub(probed) > probePause:
 			if probed = now; !c.alive(ctx) && ctx.Err() == nil {
 				n.log.Info("connection is dead, closing it", "part", "swarm", "peer", p)
-				n.closePeer(p)
+				n.closePeer(c.host(), p)
 			}
-		case now.Sub(better) > betterEvery && c.switches < maxSwitches:
+		case c.origin != fromMember && now.Sub(better) > betterEvery && c.switches < maxSwitches:
 			better = now
 			if c.improve(ctx, src) {
 				c.switches++

@@ -22,15 +22,22 @@ type goal struct {
 	name    string
 	size    int64 // -1: not known
 	tickets []ticket.Ticket
+	members bool // it has no ticket: members of the network have it; tickets are those of ticket.ForMembers
 }
+
+// here tells whether this peer holds the object itself.
+func (g goal) here() bool { return len(g.tickets) == 0 && !g.members }
 
 // goal checks a request before anything else happens.
 func (n *Node) goal(r api.GetRequest) (goal, error) {
 	if (len(r.Tickets) == 0) == (r.Ref == "") {
-		return goal{}, api.Errorf(api.CodeUsage, "name what to get: one or more tickets, or a CID that this peer holds")
+		return goal{}, api.Errorf(api.CodeUsage, "name what to get: one or more tickets, or a CID")
 	}
 	if r.Ref != "" {
 		root, e, err := n.local(r.Ref)
+		if c, ok := n.elsewhere(r.Ref, err); ok {
+			return goal{root: c, name: c.String(), size: -1, members: true}, nil
+		}
 		if err != nil {
 			return goal{}, err
 		}
@@ -64,11 +71,11 @@ func (n *Node) goal(r api.GetRequest) (goal, error) {
 	return g, nil
 }
 
-// place is where the object goes: the path itself, or inside it when it is a directory that is there.
+// seat is where the object goes: the path itself, or inside it when it is a directory that is there.
 func (n *Node) place(g goal, r api.GetRequest) (string, error) {
 	dir, path := r.OutputDir, r.Output
 	if path == "" && dir == "" {
-		dir = n.cfg.Downloads
+		dir = n.settings.downloads()
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return "", err
 		}
@@ -128,7 +135,7 @@ func (n *Node) fetch(ctx context.Context, g goal, r api.GetRequest, path string,
 		OnNode:    func(b block.Block) error { return w.Node(ctx, b.CID, b.Data) },
 		OnPartial: func(p *fetch.Partial) { share.begin(ctx, p) },
 		Commit:    func(ctx context.Context, res fetch.Result) error { return n.keep(ctx, w, g, res) },
-		Self:      string(n.host.ID()),
+		Self:      string(n.hostFor(g.members).ID()),
 		Warn: func(text string) {
 			if s != nil {
 				s.Warn(api.Warning{Message: text})
@@ -144,6 +151,9 @@ func (n *Node) fetch(ctx context.Context, g goal, r api.GetRequest, path string,
 	cancel()
 	src.close()
 	err = src.blame(err)
+	if g.members && refused(err) {
+		err = n.nobodyHas(g.root)
+	}
 	if errors.Is(err, context.Canceled) && n.leaving() {
 		err = errHandover
 	}
@@ -181,7 +191,11 @@ func (n *Node) keep(ctx context.Context, w *storage.Writer, g goal, res fetch.Re
 		}
 	}
 	sum := dag.Summary{Root: g.root, Kind: res.Tree.Kind(), Size: res.Size, Files: res.Files, Leaves: int64(res.Tree.NumLeaves())}
-	_, err := n.commit(ctx, w, storage.Entry{Name: g.name, Origin: "get", Path: res.Path}, sum, nil)
+	e := storage.Entry{Name: g.name, Origin: "get", Path: res.Path}
+	if may, _ := n.mayShow(); g.members && may {
+		e.Visibility = visibleNetwork // who has fetched it gives it on
+	}
+	_, err := n.commit(ctx, w, e, sum, nil)
 	return err
 }
 

@@ -1,8 +1,6 @@
 package node
 
 import (
-	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,13 +11,13 @@ import (
 	"cairn/web/api"
 
 	"github.com/gofrs/flock"
-	"github.com/libp2p/go-libp2p/core/crypto"
 )
 
 // home is the data directory while this process owns it.
 type home struct {
-	dir  string
-	lock *flock.Flock
+	dir     string
+	lock    *flock.Flock
+	claimed bool
 }
 
 // openHome makes the directory if there is none and takes its lock. ErrLocked becomes *api.Error of CodeLocked.
@@ -42,9 +40,14 @@ func openHome(dir string) (*home, error) {
 		return nil, api.Errorf(api.CodeLocked, "%s is in use by another cairn process%s", dir, holder(dir)).
 			WithHint("use that one, or stop it first")
 	}
-	// The number is for people who read the message above; nothing trusts it.
-	_ = os.WriteFile(filepath.Join(dir, "pid"), fmt.Appendf(nil, "%d\n", os.Getpid()), 0o600)
 	return &home{dir: dir, lock: l}, nil
+}
+
+// claim writes this process's number into the home, for people who read holder's words; nothing trusts it. It waits until
+// keys and store are open: wrong ones leave the home as it was.
+func (h *home) claim() {
+	_ = os.WriteFile(filepath.Join(h.dir, "pid"), fmt.Appendf(nil, "%d\n", os.Getpid()), 0o600)
+	h.claimed = true
 }
 
 func holder(dir string) string {
@@ -55,35 +58,11 @@ func holder(dir string) string {
 	return ""
 }
 
-func (h *home) close() error { return h.lock.Unlock() }
-
-// identity reads the door host's Ed25519 key, or makes it.
-func (h *home) identity() (crypto.PrivKey, error) {
-	path := filepath.Join(h.dir, "door.key")
-	b, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		k, _, err := crypto.GenerateEd25519Key(rand.Reader)
-		if err != nil {
-			return nil, fmt.Errorf("make key: %w", err)
-		}
-		raw, err := crypto.MarshalPrivateKey(k)
-		if err != nil {
-			return nil, fmt.Errorf("encode key: %w", err)
-		}
-		return k, writeSecret(path, raw)
+func (h *home) close() error {
+	if h.claimed { // who waits at the passphrase next is not this process
+		_ = os.Remove(filepath.Join(h.dir, "pid"))
 	}
-	if err != nil {
-		return nil, api.Errorf(api.CodeNotPermitted, "%s: %s", path, reason(err))
-	}
-	if err := private(path); err != nil {
-		return nil, err
-	}
-	k, err := crypto.UnmarshalPrivateKey(b)
-	if err != nil {
-		return nil, api.Errorf(api.CodeWrongKey, "%s does not hold a key", path).
-			WithHint("restore the file from a backup; without it peers no longer know this one")
-	}
-	return k, nil
+	return h.lock.Unlock()
 }
 
 // writeSecret writes a new 0600 file and syncs it with its directory.
@@ -106,33 +85,6 @@ func writeSecret(path string, b []byte) error {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	return nil
-}
-
-// ports are what the peer listened on last time, so that addresses in tickets stay good.
-type ports struct {
-	Spec   string   `json:"spec"` // the configuration that led to them
-	Listen []string `json:"listen"`
-}
-
-func (h *home) loadPorts() (p ports) {
-	if b, err := os.ReadFile(filepath.Join(h.dir, "ports.json")); err == nil {
-		_ = json.Unmarshal(b, &p) // a damaged file only costs the old port
-	}
-	return p
-}
-
-func (h *home) savePorts(p ports) error {
-	b, err := json.Marshal(p)
-	if err != nil {
-		return err
-	}
-	return writeSecret(filepath.Join(h.dir, "ports.json"), b)
-}
-
-// HomeExists says whether dir holds a peer's data.
-func HomeExists(dir string) bool {
-	_, err := os.Stat(filepath.Join(dir, "door.key"))
-	return err == nil
 }
 
 // reason is the innermost text of an I/O error: "permission denied" instead of "open /a/b: permission denied".

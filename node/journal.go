@@ -56,13 +56,17 @@ type getKey struct {
 // getRecord is the sealed form of a get. Its tickets are secrets.
 type getRecord struct {
 	Version int      `json:"v"`
-	Tickets []string `json:"tickets"`
-	Path    string   `json:"path"` // the final name, not a directory to put it into
+	Tickets []string `json:"tickets,omitempty"`
+	Ref     string   `json:"ref,omitempty"` // the object's CID in the place of tickets: members have it
+	Path    string   `json:"path"`          // the final name, not a directory to put it into
 	Force   bool     `json:"force,omitempty"`
 	NoSwarm bool     `json:"no_swarm,omitempty"`
 }
 
 const getVersion = 1
+
+// getNote begins the ids of the notes of gets.
+const getNote = "get/"
 
 // pendingGet is a get under way.
 type pendingGet struct {
@@ -81,7 +85,7 @@ type pendingGet struct {
 func newJournal(n *Node) *journal {
 	j := &journal{store: n.store, log: n.log.With("part", "journal"), keep: n.cfg.Mode == ModeUp, get: n.fetch, adopt: n.adopt, goal: n.goal,
 		over: n.leaving, ids: map[getKey]string{}, left: map[string]getRecord{}, running: map[getKey]*pendingGet{}}
-	for note, err := range n.store.Notes() {
+	for note, err := range n.store.Notes(getNote) {
 		var r getRecord
 		if err == nil {
 			err = json.Unmarshal(note.Data, &r)
@@ -91,7 +95,7 @@ func newJournal(n *Node) *journal {
 			err = fmt.Errorf("%w: version %d", storage.ErrFormat, r.Version)
 		}
 		if err == nil {
-			g, err = n.goal(api.GetRequest{Tickets: r.Tickets})
+			g, err = n.goal(api.GetRequest{Tickets: r.Tickets, Ref: r.Ref})
 		}
 		if err != nil {
 			j.log.Warn("the record of a get is damaged and left out", "record", note.ID, "err", err)
@@ -105,7 +109,7 @@ func newJournal(n *Node) *journal {
 
 // do gets a goal to a path, on record.
 func (j *journal) do(ctx context.Context, g goal, r api.GetRequest, path string, s api.Sink) (api.GetResult, error) {
-	if len(g.tickets) == 0 { // a copy of what is here: no secret, no source that may be gone tomorrow
+	if g.here() { // a copy of what is here: no secret, no source that may be gone tomorrow
 		return j.get(ctx, g, r, path, s)
 	}
 	return j.run(ctx, g, r, path, s, false)
@@ -166,12 +170,12 @@ func (j *journal) begin(ctx context.Context, g goal, r api.GetRequest, path stri
 
 // record writes a record, synced. mu is held, so that no two gets take the same name.
 func (j *journal) record(ctx context.Context, key getKey, r api.GetRequest) error {
-	data, err := json.Marshal(getRecord{Version: getVersion, Tickets: r.Tickets, Path: key.path, Force: r.Force, NoSwarm: r.NoSwarm})
+	data, err := json.Marshal(getRecord{Version: getVersion, Tickets: r.Tickets, Ref: r.Ref, Path: key.path, Force: r.Force, NoSwarm: r.NoSwarm})
 	if err != nil {
 		return fmt.Errorf("record get: %w", err)
 	}
-	id := newID()
-	if err := j.store.PutNote(ctx, storage.Note{ID: id, Data: data}); err != nil {
+	id := getNote + newID()
+	if err := j.store.PutNotes(ctx, storage.Note{ID: id, Data: data}); err != nil {
 		return err
 	}
 	j.ids[key] = id
@@ -194,7 +198,7 @@ func (j *journal) end(p *pendingGet, res api.GetResult, err error) {
 		return
 	}
 	delete(j.ids, p.key)
-	if err := j.store.DeleteNote(context.Background(), id); err != nil {
+	if err := j.store.DeleteNotes(context.Background(), id); err != nil {
 		j.log.Warn("a get that has ended is still on record", "record", id, "err", err)
 	}
 }
@@ -224,7 +228,7 @@ func (j *journal) resume(ctx context.Context) {
 
 // revive tries one of them until it ends for good.
 func (j *journal) revive(ctx context.Context, turn *semaphore.Weighted, id string, rec getRecord) {
-	r := api.GetRequest{Tickets: rec.Tickets, Output: rec.Path, Force: rec.Force, NoSwarm: rec.NoSwarm}
+	r := api.GetRequest{Tickets: rec.Tickets, Ref: rec.Ref, Output: rec.Path, Force: rec.Force, NoSwarm: rec.NoSwarm}
 	g, err := j.goal(r)
 	if err != nil {
 		return // it was readable when the peer started

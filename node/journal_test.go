@@ -21,7 +21,7 @@ import (
 // recorded is what is on record in a peer's store.
 func recorded(t *testing.T, n *Node) (ids []string) {
 	t.Helper()
-	for note, err := range n.store.Notes() {
+	for note, err := range n.store.Notes(getNote) {
 		if err != nil {
 			t.Error(err)
 		}
@@ -227,7 +227,7 @@ func TestJournalDamaged(t *testing.T) {
 	home := t.TempDir()
 	n, stop := start(t, home)
 	for id, data := range map[string]string{"newer": `{"v":99}`, "odd": `[]`, "cut": `{"v":1,"tickets":["cairn1"],"path":"/x"}`} {
-		if err := n.store.PutNote(t.Context(), storage.Note{ID: id, Data: []byte(data)}); err != nil {
+		if err := n.store.PutNotes(t.Context(), storage.Note{ID: getNote + id, Data: []byte(data)}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -240,7 +240,7 @@ func TestJournalDamaged(t *testing.T) {
 	}
 	defer n.close()
 	for _, id := range []string{"newer", "odd", "cut"} {
-		if !strings.Contains(log.String(), "record="+id) {
+		if !strings.Contains(log.String(), "record="+getNote+id) {
 			t.Errorf("no word about %s: %s", id, log.String())
 		}
 	}

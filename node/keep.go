@@ -7,6 +7,7 @@ import (
 
 	"cairn/storage"
 	"cairn/storage/dag"
+	"cairn/swarm/exchange"
 	"cairn/web/api"
 
 	"github.com/ipfs/go-cid"
@@ -59,6 +60,11 @@ const maxFindings = 1000
 // Verify re-reads everything: all owned blocks, all referenced files, and that every entry is complete.
 func (n *Node) Verify(ctx context.Context, s api.Sink) (api.VerifyResult, error) {
 	out := api.VerifyResult{Findings: []api.Finding{}}
+	if n.store.Resealing() { // interrupted; what stopped it shows again below
+		if _, err := n.reseal(ctx, s); err != nil && s != nil {
+			s.Warn(api.Warning{Message: explain(err).Message})
+		}
+	}
 	found := func(f api.Finding) {
 		if len(out.Findings) < maxFindings {
 			out.Findings = append(out.Findings, f)
@@ -129,6 +135,9 @@ func (n *Node) Remove(_ context.Context, ref string) (api.Entry, error) {
 	}
 	for _, t := range e.Tickets {
 		n.server.Drop(t.ID, errRevoked) // who asks from now on is refused; a file that is gone is something else
+	}
+	if p := n.seat(); p != nil && e.Visibility == visibleNetwork {
+		p.server.Drop(ofMember+e.CID, exchange.ErrGone)
 	}
 	return e, nil
 }

@@ -39,9 +39,10 @@ type library struct {
 	// Changed with mu and this lock held, which is never held for long; read with either.
 	idx     sync.RWMutex
 	entries map[string]storage.Entry
-	roots   map[cid.Cid][]string    // ids of the entries of an object
-	tickets map[string]ticketRef    // by ticket id
-	keys    map[ticket.KeyID]string // ticket ids
+	roots   map[cid.Cid][]string     // ids of the entries of an object
+	tickets map[string]ticketRef     // by ticket id
+	keys    map[ticket.KeyID]string  // ticket ids
+	shown   map[ticket.KeyID]cid.Cid // objects of which an entry is or was visible to the network, by the key of its members
 
 	usage   map[string]*usage // by ticket id
 	changed chan struct{}     // closed and replaced at every change of a ticket or its usage
@@ -56,7 +57,7 @@ type ticketRef struct {
 
 func newLibrary(s *storage.Store, h *hub, now func() time.Time, self func() ticket.Ticket) (*library, error) {
 	l := &library{store: s, hub: h, now: now, swarm: self, entries: map[string]storage.Entry{},
-		roots: map[cid.Cid][]string{}, tickets: map[string]ticketRef{}, keys: map[ticket.KeyID]string{}, usage: map[string]*usage{},
+		roots: map[cid.Cid][]string{}, tickets: map[string]ticketRef{}, keys: map[ticket.KeyID]string{}, shown: map[ticket.KeyID]cid.Cid{}, usage: map[string]*usage{},
 		changed: make(chan struct{})}
 	for e, err := range s.Entries() {
 		if err != nil {
@@ -83,6 +84,9 @@ func (l *library) index(e storage.Entry) {
 		l.roots[e.Root] = append(l.roots[e.Root], e.ID)
 	}
 	l.entries[e.ID] = e
+	if e.Visibility == visibleNetwork {
+		l.shown[memberKey(e.Root).ID()] = e.Root
+	}
 	for _, t := range e.Tickets {
 		if _, ok := l.tickets[t.ID]; ok {
 			continue
@@ -106,6 +110,7 @@ func (l *library) forget(e storage.Entry) {
 		l.roots[e.Root] = ids
 	} else {
 		delete(l.roots, e.Root)
+		delete(l.shown, memberKey(e.Root).ID())
 	}
 	for _, t := range e.Tickets {
 		delete(l.keys, l.tickets[t.ID].id)

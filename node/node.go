@@ -11,28 +11,26 @@ package node
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
-	"os"
-	"path/filepath"
-	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"cairn/node/observe"
 	"cairn/storage"
+	"cairn/storage/vault"
 	"cairn/swarm/exchange"
 	"cairn/swarm/shape"
 	"cairn/swarm/ticket"
 	"cairn/swarm/transport"
 	"cairn/web"
 	"cairn/web/api"
+	"cairn/web/certs"
 	"cairn/web/dashboard"
 
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
-	ma "github.com/multiformats/go-multiaddr"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -48,9 +46,16 @@ type Node struct {
 	now     func() time.Time
 	started time.Time
 
-	home  *home
-	store *storage.Store
-	host  host.Host
+	home      *home
+	vault     *vault.Vault
+	storeKeys *storage.Keys
+	scrypt    int // scryptWork; less in tests
+	store     *storage.Store
+	host      host.Host // the door: for strangers
+	identity  *identity
+	changing  sync.Mutex           // held while the peer enters or leaves a network
+	current   atomic.Pointer[seat] // in its network; nil: it is in none
+	changed   atomic.Bool          // something of the network has, since it was last told
 
 	hub       *hub
 	lib       *library
@@ -64,8 +69,12 @@ type Node struct {
 	meter     *exchange.Meter
 	shape     *shape.Shaper // holds back what moves
 	limits    *limits
+	settings  *settings
 	peers     *peerRates
 	sessions  *web.Sessions
+	tokens    *tokens
+	audit     *audit
+	own       *certs.Own // the dashboard's certificate by an authority of ours; nil: another kind or none
 	web       *web.Server
 	metrics   *observe.Metrics
 	finder    *finder
@@ -87,7 +96,10 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 	if cfg.Mode == ModeCommand {
 		cfg.HTTP = "" // it is gone before anyone could look at a page
 	}
-	n := &Node{cfg: cfg, log: cfg.Log, now: time.Now, started: time.Now(), gate: newGate(), ready: make(chan struct{}), handover: make(chan struct{})}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	n := &Node{cfg: cfg, log: cfg.Log, scrypt: scryptWork, now: cfg.Now, started: cfg.Now(), gate: newGate(), ready: make(chan struct{}), handover: make(chan struct{})}
 	life, end := context.WithCancel(context.Background())
 	n.end, n.life = end, life.Done()
 	defer func() {
@@ -101,18 +113,32 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 	if n.home, err = openHome(cfg.Home); err != nil {
 		return nil, err
 	}
-	id, err := n.home.identity()
+	if n.vault, err = openVault(n.home.dir, cfg.Passphrase); err != nil {
+		return nil, err
+	}
+	id, err := privateKey(n.vault, secretDoor)
 	if err != nil {
 		return nil, err
 	}
-	if n.store, err = openStore(n.home.dir, cfg); err != nil {
+	if n.store, n.storeKeys, err = openStore(n.home.dir, n.vault, cfg); err != nil {
+		return nil, err
+	}
+	n.home.claim()
+	if n.identity, err = newIdentity(n.vault); err != nil {
+		return nil, err
+	}
+	if n.audit, err = openAudit(n.home.dir, auditLimits{cfg.AuditAge, cfg.AuditSize}, n.now, n.log.With("part", "audit")); err != nil {
+		return nil, err
+	}
+	if n.tokens, err = openTokens(n.home.dir, n.now, n.log.With("part", "web")); err != nil {
 		return nil, err
 	}
 	n.hub = newHub(n.now)
 	n.shape = shape.New(n.now)
+	n.settings = newSettings(cfg, n.tellStatus, n.log.With("part", "config"))
 	n.limits = newLimits(n.home.dir, n.shape, n.log)
 	n.transfers = newTransfers(n.hub, n.now, newID)
-	if n.host, err = n.listen(transport.Config{Key: id}); err != nil {
+	if n.host, err = n.listen(transport.Config{Key: id, Limits: cfg.Limits}, doorPorts, cfg.Listen, DefaultPort); err != nil {
 		return nil, err
 	}
 	if n.lib, err = newLibrary(n.store, n.hub, n.now, n.self); err != nil {
@@ -132,10 +158,21 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 	}
 	ups.drop = n.server.DropSession
 	n.finder = newFinder(n.host, n.log.With("part", "mdns"))
+	n.finder.found = n.sighted
 	n.metrics = observe.New(observe.Sources{Store: n.store.Stats, Exchange: n.server.Stats, Meter: n.meter.Total,
-		Peers: func() int { return len(n.host.Network().Peers()) }, Transfers: n.transfers.active, Pool: n.pool.InUse}, cfg.Version)
+		Peers: n.countPeers, Transfers: n.transfers.active, Pool: n.pool.InUse}, cfg.Version)
+	seat, err := n.newSeat()
+	if err != nil {
+		return nil, err
+	}
+	n.current.Store(seat)
 	n.sessions = web.NewSessions(n.now)
-	n.web, err = web.New(web.Config{Peer: n, Sessions: n.sessions, Home: n.home.dir, HTTP: cfg.HTTP, Dashboard: dashboard.FS(),
+	source, err := n.tlsSource()
+	if err != nil {
+		return nil, err
+	}
+	n.web, err = web.New(web.Config{TLS: source, Names: cfg.TLS.Names, Tokens: n.tokens, Audit: n.audited,
+		Peer: n, Network: n, Keys: n, Settings: n.settings, Sessions: n.sessions, Home: n.home.dir, HTTP: cfg.HTTP, Dashboard: dashboard.FS(),
 		Metrics: n.metrics.Handler(), Log: n.log.With("part", "web"), Now: n.now, Begin: n.request})
 	if err != nil {
 		return nil, err
@@ -146,68 +183,14 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 	return n, nil
 }
 
-// openStore opens the keys and the store below the home.
-func openStore(dir string, cfg Config) (*storage.Store, error) {
-	path := filepath.Join(dir, "store.key")
-	k, err := storage.LoadKeys(path)
-	if errors.Is(err, os.ErrNotExist) {
-		k, err = storage.CreateKeys(path)
-	}
+// openStore opens the store below the home with the keys in the vault.
+func openStore(dir string, v *vault.Vault, cfg Config) (*storage.Store, *storage.Keys, error) {
+	k, err := storage.OpenKeys(storeEnvelope{v})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return storage.Open(storage.Config{Dir: filepath.Join(dir, "store"), Keys: k, Reserve: cfg.Reserve, Log: cfg.Log.With("part", "storage")})
-}
-
-// listen starts the host on what is configured. Unless that names a port, the port of the last run is taken again
-// if it is free, so that the addresses in tickets stay good.
-func (n *Node) listen(c transport.Config) (host.Host, error) {
-	spec := strings.Join(n.cfg.Listen, ",")
-	saved := n.home.loadPorts()
-	var tries [][]ma.Multiaddr
-	add := func(ss []string) {
-		var as []ma.Multiaddr
-		for _, s := range ss {
-			a, err := ma.NewMultiaddr(s)
-			if err != nil {
-				return
-			}
-			as = append(as, a)
-		}
-		if len(as) > 0 {
-			tries = append(tries, as)
-		}
-	}
-	if saved.Spec == spec {
-		add(saved.Listen)
-	}
-	if len(n.cfg.Listen) > 0 {
-		add(n.cfg.Listen)
-	} else {
-		tries = append(tries, transport.ListenOn(DefaultPort), transport.ListenOn(0))
-	}
-	var h host.Host
-	var err error
-	for i, as := range tries {
-		c.Listen = as
-		if h, err = transport.New(c); err == nil {
-			break
-		}
-		if i < len(tries)-1 {
-			n.log.Debug("can not listen, trying the next", "part", "swarm", "err", err)
-		}
-	}
-	if err != nil {
-		return nil, err
-	}
-	p := ports{Spec: spec, Listen: listening(h)}
-	if strings.Join(p.Listen, ",") != strings.Join(saved.Listen, ",") || saved.Spec != spec {
-		if err := n.home.savePorts(p); err != nil {
-			h.Close()
-			return nil, err
-		}
-	}
-	return h, nil
+	s, err := storage.Open(storage.Config{Dir: storeDir(dir), Keys: k, Reserve: cfg.Reserve, Log: cfg.Log.With("part", "storage")})
+	return s, k, err
 }
 
 // self is a ticket that names this peer.
@@ -226,11 +209,14 @@ func (n *Node) Run(ctx context.Context) error {
 	defer stop()
 	g, ctx := errgroup.WithContext(ctx)
 	n.host.SetStreamHandler(exchange.Protocol, n.server.Handle)
+	n.start(n.seat())
 	g.Go(func() error { return n.web.Run(ctx) }) // it listens since New: who dials now is answered
 	close(n.ready)
+	g.Go(func() error { n.audit.run(ctx); return nil })
 	g.Go(func() error { n.tick(ctx); return nil })
 	if n.cfg.Mode == ModeUp {
 		g.Go(func() error { n.journal.resume(ctx); return nil })
+		g.Go(func() error { n.finishReseal(ctx); return nil })
 	}
 	if n.cfg.MDNS {
 		g.Go(func() error { n.finder.run(ctx); return nil })
@@ -267,6 +253,7 @@ func (n *Node) close() {
 	if n.remotes != nil {
 		n.remotes.close()
 	}
+	n.warn("leave the members", n.current.Swap(nil).close())
 	if n.host != nil {
 		n.host.RemoveStreamHandler(exchange.Protocol)
 	}
@@ -281,6 +268,15 @@ func (n *Node) close() {
 	}
 	if n.store != nil {
 		n.warn("close store", n.store.Close())
+	}
+	if n.vault != nil {
+		n.vault.Close()
+	}
+	if n.tokens != nil {
+		n.warn("write uses of tokens", n.tokens.close())
+	}
+	if n.audit != nil { // after everybody who has something to say
+		n.warn("close audit log", n.audit.close())
 	}
 	if n.home != nil {
 		n.warn("release lock", n.home.close())
@@ -309,13 +305,15 @@ func (n *Node) tick(ctx context.Context) {
 		n.transfers.tick(now)
 		n.staleConns()
 		n.tickLimits(now)
+		n.tokens.tick(now)
 		if r := n.peers.tick(now); r != last {
 			last = r
 			n.hub.send(api.Event{Type: "rates", Rates: &r})
 			n.hub.send(api.Event{Type: "peers", Peers: n.connected()})
-		} else if n.peers.changed(n.host) {
+		} else if n.peers.changed(n.hosts()) {
 			n.hub.send(api.Event{Type: "peers", Peers: n.connected()})
 		}
+		n.tellNetwork()
 		if now.Sub(swept) > sweepEvery {
 			swept = now
 			n.warn("sweep removed entries", n.lib.sweep(undoFor))
@@ -370,11 +368,7 @@ func (n *Node) PeerID() peer.ID { return n.host.ID() }
 
 // Addresses are the multiaddrs under which others reach this peer, its id included.
 func (n *Node) Addresses() []string {
-	out := []string{}
-	for _, a := range transport.Dialable(n.host) {
-		out = append(out, fmt.Sprintf("%s/p2p/%s", a, n.host.ID()))
-	}
-	return out
+	return addressesOf(n.host)
 }
 
 // explained is explain for return values: a nil *api.Error must not become a non-nil error.

@@ -30,6 +30,9 @@ const ofGet = "get:"
 
 func (p *partShare) ref() string { return ofGet + p.row.ID }
 
+// server is the one whose sessions are about the get.
+func (p *partShare) server() *exchange.Server { return p.n.serverFor(p.goal.members) }
+
 // begin is told what the get has. The inner nodes must be readable before anyone asks for them, so they are synced
 // first; until the object has an entry, the writer keeps them from GC.
 func (p *partShare) begin(ctx context.Context, part *fetch.Partial) {
@@ -38,7 +41,7 @@ func (p *partShare) begin(ctx context.Context, part *fetch.Partial) {
 	p.mu.Lock()
 	p.part = part
 	p.mu.Unlock()
-	if p.src.alone() || len(p.goal.tickets) == 0 {
+	if p.src.alone() || p.goal.here() {
 		return
 	}
 	if err := p.writer.Commit(ctx); err != nil {
@@ -58,7 +61,7 @@ func (p *partShare) withdraw() {
 	if p.stop != nil {
 		p.stop(false)
 		p.stop = nil
-		p.n.server.Drop(p.ref(), exchange.ErrGone)
+		p.server().Drop(p.ref(), exchange.ErrGone)
 	}
 }
 
@@ -94,7 +97,7 @@ func (p *partShare) linger(ctx context.Context) {
 // served counts the downloaders that have this object from us by one of our gets, whichever, and the bytes that those
 // who are there were sent.
 func (p *partShare) served() (downloaders int, sent int64) {
-	for _, s := range p.n.server.Sessions() {
+	for _, s := range p.server().Sessions() {
 		if s.Root == p.goal.root && strings.HasPrefix(s.Ref, ofGet) && !s.News {
 			downloaders, sent = downloaders+1, sent+s.Sent
 		}
@@ -110,7 +113,7 @@ func (p *partShare) end(complete bool) {
 	case p.stop != nil:
 		p.stop(complete)
 		if !complete {
-			p.n.server.Drop(p.ref(), exchange.ErrGone)
+			p.server().Drop(p.ref(), exchange.ErrGone)
 		}
 	case p.part != nil:
 		p.part.Close()

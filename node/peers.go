@@ -69,8 +69,11 @@ func (p *peerRates) of(id peer.ID) (up, down int64) {
 }
 
 // changed tells whether the number of connections is another than at the last call.
-func (p *peerRates) changed(h host.Host) bool {
-	n := len(h.Network().Conns())
+func (p *peerRates) changed(hosts []host.Host) bool {
+	n := 0
+	for _, h := range hosts {
+		n += len(h.Network().Conns())
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	was := p.known
@@ -81,28 +84,38 @@ func (p *peerRates) changed(h host.Host) bool {
 // connected lists the connections, one per peer.
 func (n *Node) connected() []api.PeerInfo {
 	out := []api.PeerInfo{}
-	for _, id := range n.host.Network().Peers() {
-		cs := n.host.Network().ConnsToPeer(id)
-		if len(cs) == 0 {
-			continue
+	for _, h := range n.hosts() {
+		for _, id := range h.Network().Peers() {
+			c := n.connection(h, id)
+			if c == nil {
+				continue
+			}
+			t := n.meter.Peer(id)
+			out = append(out, api.PeerInfo{PeerID: id.String(), Member: n.memberName(id), Address: c.Address, Direction: c.Direction,
+				Transport: c.Transport, Since: c.Since, RTTMillis: c.RTTMillis, UpBPS: c.UpBPS, DownBPS: c.DownBPS, UpBytes: t.Up, DownBytes: t.Down})
 		}
-		c := cs[0]
-		v := api.PeerInfo{PeerID: id.String(), Address: c.RemoteMultiaddr().String(), Direction: "inbound",
-			Transport: "other", Since: c.Stat().Opened.UTC()}
-		if c.Stat().Direction == network.DirOutbound {
-			v.Direction = "outbound"
-		}
-		switch t := c.ConnState().Transport; t {
-		case "tcp", "quic-v1":
-			v.Transport = t
-		}
-		v.RTTMillis = float64(n.host.Peerstore().LatencyEWMA(id).Microseconds()) / 1000
-		t := n.meter.Peer(id)
-		v.UpBytes, v.DownBytes = t.Up, t.Down
-		v.UpBPS, v.DownBPS = n.peers.of(id)
-		out = append(out, v)
 	}
 	return out
+}
+
+// connection describes how a host is connected to a peer; nil: it is not.
+func (n *Node) connection(h host.Host, id peer.ID) *api.Connection {
+	cs := h.Network().ConnsToPeer(id)
+	if len(cs) == 0 {
+		return nil
+	}
+	c := cs[0]
+	v := &api.Connection{Address: c.RemoteMultiaddr().String(), Direction: "inbound", Transport: "other", Since: c.Stat().Opened.UTC(),
+		RTTMillis: float64(h.Peerstore().LatencyEWMA(id).Microseconds()) / 1000}
+	if c.Stat().Direction == network.DirOutbound {
+		v.Direction = "outbound"
+	}
+	switch t := c.ConnState().Transport; t {
+	case "tcp", "quic-v1":
+		v.Transport = t
+	}
+	v.UpBPS, v.DownBPS = n.peers.of(id)
+	return v
 }
 
 // Peers lists the connected peers.
@@ -119,6 +132,9 @@ func listening(h host.Host) (out []string) {
 // dial opens a session with a ticket's peer. When the local network names other addresses of it meanwhile, or soon
 // after none has answered, those are dialled as well: it may have moved.
 func (n *Node) dial(ctx context.Context, t ticket.Ticket) (*exchange.Session, error) {
+	if t.Open() {
+		return n.dialAt(ctx, t) // who keeps the members connected knows where they are
+	}
 	t.Addrs = slices.Concat(n.finder.addrs(t.Peer), t.Addrs)
 	if !n.cfg.MDNS {
 		return n.dialAt(ctx, t)
@@ -160,7 +176,7 @@ func (n *Node) dial(ctx context.Context, t ticket.Ticket) (*exchange.Session, er
 }
 
 func (n *Node) dialAt(ctx context.Context, t ticket.Ticket) (*exchange.Session, error) {
-	return exchange.Dial(ctx, n.host, t, exchange.ClientConfig{Pool: n.pool, Meter: n.meter, Shape: n.shape, Log: n.log.With("part", "exchange")})
+	return exchange.Dial(ctx, n.hostFor(t.Open()), t, exchange.ClientConfig{Pool: n.pool, Meter: n.meter, Shape: n.shape, Log: n.log.With("part", "exchange")})
 }
 
 // lanWait is how long a peer on the local network has to answer a call by mDNS.

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -31,7 +32,12 @@ func (n *Node) Share(ctx context.Context, r api.ShareRequest, s api.Sink) (api.S
 	if _, err := n.lib.newTicket(emptyRoot(), name, 0, r.TicketOptions); err != nil {
 		return api.ShareResult{}, explain(err) // before the long work, not after
 	}
-	e, err := n.importPaths(ctx, r.Paths, name, "share", r.Copy, r.Preserve, s, &r.TicketOptions)
+	visible, err := n.visibility(r.Visibility, "")
+	if err != nil {
+		return api.ShareResult{}, explained(err)
+	}
+	e, err := n.importPaths(ctx, imported{paths: r.Paths, name: name, origin: "share", copied: r.Copy, preserve: r.Preserve,
+		visibility: visible, ticket: &r.TicketOptions}, s)
 	if err != nil {
 		return api.ShareResult{}, explain(err)
 	}
@@ -40,13 +46,28 @@ func (n *Node) Share(ctx context.Context, r api.ShareRequest, s api.Sink) (api.S
 
 // Add imports a path.
 func (n *Node) Add(ctx context.Context, r api.AddRequest, s api.Sink) (api.AddResult, error) {
-	e, err := n.importPaths(ctx, []string{r.Path}, filepath.Base(r.Path), "add", r.Copy, r.Preserve, s, nil)
+	visible, err := n.visibility(r.Visibility, visibleNetwork)
+	if err != nil {
+		return api.AddResult{}, explained(err)
+	}
+	e, err := n.importPaths(ctx, imported{paths: []string{r.Path}, name: filepath.Base(r.Path), origin: "add", copied: r.Copy,
+		preserve: r.Preserve, visibility: visible}, s)
 	return api.AddResult{Entry: e}, explained(err)
+}
+
+// imported is what becomes an entry.
+type imported struct {
+	paths            []string
+	name, origin     string
+	copied, preserve bool
+	visibility       string             // "": as it is, or private
+	ticket           *api.TicketOptions // nil: none
 }
 
 // importPaths makes an entry of paths, with a ticket if one is asked for, both durable when it returns. Sharing or
 // adding again what is there already adds to its entry.
-func (n *Node) importPaths(ctx context.Context, paths []string, name, origin string, copied, preserve bool, s api.Sink, t *api.TicketOptions) (api.Entry, error) {
+func (n *Node) importPaths(ctx context.Context, in imported, s api.Sink) (api.Entry, error) {
+	paths := in.paths
 	for _, p := range paths {
 		if !filepath.IsAbs(p) {
 			return api.Entry{}, api.Errorf(api.CodeUsage, "%s is not an absolute path", p)
@@ -58,7 +79,7 @@ func (n *Node) importPaths(ctx context.Context, paths []string, name, origin str
 			total = fi.Size()
 		}
 	}
-	if copied {
+	if in.copied {
 		if err := n.room(paths); err != nil {
 			return api.Entry{}, err
 		}
@@ -67,15 +88,16 @@ func (n *Node) importPaths(ctx context.Context, paths []string, name, origin str
 	if len(paths) == 1 {
 		path = filepath.Clean(paths[0])
 	}
-	w := n.store.NewWriter(ctx, storage.WriterOptions{Copy: copied})
+	w := n.store.NewWriter(ctx, storage.WriterOptions{Copy: in.copied})
 	defer w.Close()
-	return n.importing(ctx, name, total, s, func(ctx context.Context, o dag.Options) (api.Entry, error) {
-		o.Preserve = preserve
+	return n.importing(ctx, in.name, total, s, func(ctx context.Context, o dag.Options) (api.Entry, error) {
+		o.Preserve = in.preserve
 		sum, err := dag.ImportPaths(ctx, paths, o, w)
 		if err != nil {
 			return api.Entry{}, err
 		}
-		return n.commit(ctx, w, storage.Entry{Name: name, Origin: origin, Owned: copied, Path: path}, sum, t)
+		e := storage.Entry{Name: in.name, Origin: in.origin, Owned: in.copied, Path: path, Visibility: in.visibility}
+		return n.commit(ctx, w, e, sum, in.ticket)
 	})
 }
 
@@ -136,13 +158,14 @@ func (n *Node) importing(ctx context.Context, name string, total int64, s api.Si
 	return e, err
 }
 
-// commit makes the entry of a finished import durable.
+// commit makes the entry of a finished import durable. Without a word about its visibility that stays as it was.
 func (n *Node) commit(ctx context.Context, w *storage.Writer, e storage.Entry, sum dag.Summary, t *api.TicketOptions) (api.Entry, error) {
 	e.Root, e.Kind, e.Size, e.Files, e.Leaves = sum.Root, sum.Kind.String(), sum.Size, sum.Files, sum.Leaves
 	if old, ok := n.lib.same(e); ok {
+		old.Visibility = cmp.Or(e.Visibility, old.Visibility)
 		e = old
 	} else {
-		e.ID, e.Created, e.Visibility = newID(), n.now(), "private"
+		e.ID, e.Created, e.Visibility = newID(), n.now(), cmp.Or(e.Visibility, visibleNobody)
 	}
 	if t != nil {
 		rec, err := n.lib.newTicket(e.Root, e.Name, e.Size, *t)

@@ -39,7 +39,7 @@ func (n *Node) local(ref string) (cid.Cid, storage.Entry, error) {
 	}
 	if !ok {
 		return cid.Undef, e, api.Errorf(api.CodeNotFound, "this peer does not hold %s", c).
-			WithHint("use a ticket: a CID alone does not say who has it")
+			WithHint("use a ticket, or join a network whose members have it: a CID alone does not say who does")
 	}
 	return c, storage.Entry{}, nil
 }
@@ -68,6 +68,12 @@ func (n *Node) open(ctx context.Context, ref string) (*opened, error) {
 		if terr != nil {
 			return nil, err
 		}
+	}
+	if root, ok := n.elsewhere(ref, err); ok {
+		if t, err = n.askFor(ctx, root); err != nil {
+			return nil, err
+		}
+		terr = nil
 	}
 	if terr != nil {
 		if errors.Is(terr, ticket.ErrNotTicket) {

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"strings"
 	"sync"
 
@@ -36,10 +37,7 @@ func (u *uploads) started(s exchange.SessionInfo) {
 	if s.News {
 		return
 	}
-	name := u.swarms.nameOf(s.Ref)
-	if name == "" {
-		name = u.lib.nameOf(s.Ref)
-	}
+	name := cmp.Or(u.swarms.nameOf(s.Ref), u.lib.nameOf(s.Ref), u.lib.nameOfRoot(s.Root))
 	u.lib.joined(s.Ref)
 	row := u.transfers.start(api.Transfer{
 		Direction: "upload",
@@ -75,7 +73,7 @@ func (u *uploads) progress(s exchange.SessionInfo) {
 
 func (u *uploads) done(s exchange.SessionInfo) error {
 	u.progress(s)
-	if strings.HasPrefix(s.Ref, ofGet) { // its ticket is another peer's, who counts
+	if strings.HasPrefix(s.Ref, ofGet) || strings.HasPrefix(s.Ref, ofMember) { // its ticket is another peer's, who counts; or there is none
 		return nil
 	}
 	return u.lib.downloaded(s.Ref, s.Download)

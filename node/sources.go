@@ -43,6 +43,7 @@ type sources struct {
 	withdraw func()                 // ends that; nil unless serving
 	failed   map[peer.ID]error      // why a ticket's peer could not be dialled
 	liars    map[peer.ID]bool       // no ticket names them, and they are not wanted again
+	nobody   error                  // why no member could be asked
 	void     map[ticket.KeyID]error // what a ticket's peer said when it ended the ticket
 	probes   budget                 // of connection attempts that somebody else may have aimed
 	stuck    *time.Timer            // runs while the fetch waits; see waiting
@@ -58,7 +59,7 @@ func (n *Node) sources(ctx context.Context, g goal, r api.GetRequest) (*sources,
 	if r.WaitSeconds > 0 {
 		s.wait = time.Duration(r.WaitSeconds) * time.Second
 	}
-	if len(g.tickets) == 0 {
+	if g.here() {
 		tree, release, err := n.trees.open(ctx, g.root)
 		if err != nil {
 			return nil, err
@@ -74,12 +75,16 @@ func (n *Node) sources(ctx context.Context, g goal, r api.GetRequest) (*sources,
 	for _, c := range s.named(g.tickets) {
 		s.add(c)
 	}
-	if !r.NoSwarm && n.cfg.MDNS {
+	switch {
+	case g.members:
+		s.held++ // until those who are there have been asked
+		s.wg.Go(func() { s.askMembers(hope, g) })
+	case !r.NoSwarm && n.cfg.MDNS:
 		s.wg.Go(func() { s.lookAround(hope, g) })
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.open = !s.noSwarm
+	s.open = !s.noSwarm || g.members
 	s.release()
 	return s, nil
 }
@@ -89,7 +94,7 @@ func (s *sources) named(ts []ticket.Ticket) (out []*contact) {
 	of := map[peer.ID]*contact{}
 	for _, t := range ts {
 		switch c := of[t.Peer]; {
-		case t.Peer == s.n.host.ID():
+		case s.n.isSelf(t.Peer):
 			s.failed[t.Peer] = &exchange.UnreachableError{Peer: t.Peer, Err: errors.New("it is this peer itself")}
 		case c != nil:
 			c.spare = append(c.spare, t)
@@ -116,10 +121,10 @@ func (s *sources) add(c *contact) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p := c.ticket.Peer
-	if !s.open || s.contacts[p] != nil || p == s.n.host.ID() || s.ctx.Err() != nil {
+	if !s.open || s.contacts[p] != nil || s.n.isSelf(p) || s.ctx.Err() != nil {
 		return false
 	}
-	if c.origin != fromTicket && (s.noSwarm || len(s.contacts) >= maxContacts || s.liars[p] || s.void[keyID(c.ticket)] != nil) {
+	if !c.origin.named() && (s.noSwarm || len(s.contacts) >= maxContacts || s.liars[p] || s.void[keyID(c.ticket)] != nil) {
 		return false
 	}
 	c.s, c.moved = s, noWay
@@ -143,7 +148,7 @@ func (s *sources) forget(c *contact, why error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c.over, c.why = true, why
-	if c.origin != fromTicket {
+	if !c.origin.named() {
 		delete(s.contacts, c.ticket.Peer)
 		s.liars[c.ticket.Peer] = lied(why)
 	} else {
@@ -207,7 +212,7 @@ func (s *sources) settle() {
 func (s *sources) verdict() (why error) {
 	for _, c := range s.contacts {
 		switch {
-		case c.origin != fromTicket:
+		case !c.origin.named():
 		case !c.over || !refused(c.why):
 			return nil
 		default:
@@ -459,6 +464,9 @@ func (s *sources) blame(err error) error {
 		return why
 	}
 	if len(ns.Sources) == 0 {
+		if s.nobody != nil {
+			return s.nobody
+		}
 		for _, e := range s.failed {
 			return e // with one ticket the reason; with several any of them: they are all of one kind, unreachable or refused
 		}

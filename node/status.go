@@ -4,7 +4,6 @@ import (
 	"context"
 	"iter"
 
-	"cairn/swarm/transport"
 	"cairn/web/api"
 )
 
@@ -12,12 +11,15 @@ import (
 func (n *Node) Status(context.Context) (api.Status, error) {
 	st := n.store.Stats()
 	s := api.Status{
-		Version: n.cfg.Version, APIVersion: api.Version, PeerID: n.host.ID().String(), Name: n.cfg.Name, Home: n.home.dir,
+		Version: n.cfg.Version, APIVersion: api.Version, PeerID: n.host.ID().String(), MemberID: n.identity.id().String(), Name: n.settings.name(), Home: n.home.dir,
 		Mode: n.cfg.Mode, Started: n.started.UTC(), Addresses: n.Addresses(), HTTP: n.web.URL(),
-		Peers: len(n.host.Network().Peers()), Rates: n.peers.current(), Transfers: n.transfers.active(), Limits: []api.Limit{},
+		Peers: n.countPeers(), Rates: n.peers.current(), Transfers: n.transfers.active(), Limits: []api.Limit{},
 		Store: api.StoreStatus{Entries: n.lib.count(), OwnedBlocks: st.Blocks, OwnedBytes: st.Bytes,
 			ReferencedFiles: st.Files, ReferencedBytes: st.FileBytes, FreeBytes: max(st.Free, 0), ReserveBytes: st.Reserve,
 			Accepting: true, CorruptBlocks: st.DamageSeen},
+	}
+	if p := n.seat(); p != nil {
+		_, s.Network, _ = p.book.Network()
 	}
 	switch {
 	case st.Broken:
@@ -25,7 +27,7 @@ func (n *Node) Status(context.Context) (api.Status, error) {
 	case st.Free >= 0 && st.Free <= st.Reserve:
 		s.Store.Accepting, s.Store.Reason = false, "the disk is full up to the reserve"
 	}
-	for _, l := range (transport.Limits{}).List() {
+	for _, l := range n.cfg.Limits.List() {
 		s.Limits = append(s.Limits, api.Limit{Name: l.Name, Value: l.Value})
 	}
 	return s, nil
@@ -76,16 +78,22 @@ func (n *Node) Cancel(_ context.Context, id string) (api.Transfer, error) {
 // Events follows everything that happens.
 func (n *Node) Events(ctx context.Context, after uint64) iter.Seq2[api.Event, error] {
 	ctx, cancel := n.bound(ctx)
-	seq := n.hub.follow(ctx, after, func() api.Event {
-		s, _ := n.Status(ctx) // never fails
-		s.Home = ""
-		return api.Event{Type: "status", Status: &s}
-	})
+	seq := n.hub.follow(ctx, after, n.statusEvent)
 	return func(yield func(api.Event, error) bool) {
 		defer cancel()
 		seq(yield)
 	}
 }
+
+// statusEvent is the status as everybody may see it.
+func (n *Node) statusEvent() api.Event {
+	s, _ := n.Status(context.Background()) // never fails
+	s.Home = ""
+	return api.Event{Type: "status", Status: &s}
+}
+
+// tellStatus announces a status that changed otherwise than by itself.
+func (n *Node) tellStatus() { n.hub.send(n.statusEvent()) }
 
 // Handover ends a peer of mode "command" so that another process can take its home over.
 func (n *Node) Handover(context.Context) error {

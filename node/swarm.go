@@ -51,6 +51,7 @@ type serving struct {
 	*shared
 	key     ticket.Key
 	expires time.Time // of the ticket; zero: never
+	members bool      // no ticket: served to members of the network only
 }
 
 func newSwarms(l *library, t *trees, st *storage.Store, now func() time.Time) *swarms {
@@ -64,9 +65,13 @@ func (s *swarms) begin(ref string, g goal, part *fetch.Partial, void func(ticket
 	defer s.mu.Unlock()
 	mine := &shared{ref: ref, name: g.name, root: g.root, part: part, void: void}
 	s.gets[ref] = mine
-	for _, t := range g.tickets {
+	ts := g.tickets
+	if g.members {
+		ts = []ticket.Ticket{ticket.ForMembers(g.root, "")}
+	}
+	for _, t := range ts {
 		k := t.Key()
-		s.keys[k.ID()] = append(s.keys[k.ID()], &serving{shared: mine, key: k, expires: t.Expires})
+		s.keys[k.ID()] = append(s.keys[k.ID()], &serving{shared: mine, key: k, expires: t.Expires, members: t.Open()})
 	}
 	return func(complete bool) {
 		s.end(func() []*shared {
@@ -139,15 +144,19 @@ func (s *swarms) Lookup(id ticket.KeyID) (exchange.Grant, bool) {
 	if g, ok := s.lib.Lookup(id); ok {
 		return g, true
 	}
-	v := s.choose(id)
-	if v == nil {
-		return exchange.Grant{}, false
+	if v := s.choose(id); v != nil && !v.members {
+		return s.grant(v, id), true
 	}
+	return exchange.Grant{}, false
+}
+
+// grant is the right to what a get has.
+func (s *swarms) grant(v *serving, id ticket.KeyID) exchange.Grant {
 	g := exchange.Grant{Key: v.key, Root: v.root, Size: v.part.Tree().Size(), Ref: v.ref, State: v.void(id)}
 	if !v.expires.IsZero() && !s.now().Before(v.expires) {
 		g.State = exchange.ErrExpired
 	}
-	return g, true
+	return g
 }
 
 // choose returns of the gets with a ticket the one that is served: the newest that is complete, and otherwise the

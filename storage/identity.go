@@ -29,65 +29,85 @@ const (
 	storeReady storeState = "ready"
 )
 
-// checkIdentity tells the state of dir without writing. Errors: ErrWrongKey, ErrStoreLost, ErrFormat.
-func checkIdentity(dir string, k *Keys) (storeState, error) {
-	state, err := readIdentity(dir, k)
+// Fits tells, without writing, whether k are the keys of the store in dir; a directory without a store fits the keys of one
+// that was never made. Errors: ErrWrongKey (of another store), ErrOldKeys, ErrStoreLost, ErrFormat.
+func Fits(dir string, k *Keys) error {
+	_, _, err := checkIdentity(dir, k)
 	if err != nil {
-		return "", err
+		return fmt.Errorf("compare keys with store: %w", err)
+	}
+	return nil
+}
+
+// checkIdentity tells the state of dir and its newest data key without writing. Errors: ErrWrongKey, ErrStoreLost, ErrFormat.
+func checkIdentity(dir string, k *Keys) (state storeState, newest uint32, err error) {
+	state, newest, err = readIdentity(dir, k)
+	if err != nil {
+		return "", 0, err
 	}
 	data, err := hasData(filepath.Join(dir, dbDir))
 	if err != nil {
-		return "", err
+		return "", 0, err
 	}
 	_, err = os.Stat(filepath.Join(dir, segmentDir))
 	segs := err == nil
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return "", err
+		return "", 0, err
 	}
 	switch {
 	case k.made() && state != storeReady:
-		return "", fmt.Errorf("%w: %s is empty or another directory, but the key file says that a store was there", ErrStoreLost, dir)
+		return "", 0, fmt.Errorf("%w: %s is empty or another directory, but the key file says that a store was there", ErrStoreLost, dir)
 	case state == storeNone && data:
-		return "", fmt.Errorf("%w: %s holds data but no %s", ErrStoreLost, dir, identityFile)
+		return "", 0, fmt.Errorf("%w: %s holds data but no %s", ErrStoreLost, dir, identityFile)
 	case state == storeReady && !(data && segs):
-		return "", fmt.Errorf("%w: %s holds %s but no data", ErrStoreLost, dir, identityFile)
+		return "", 0, fmt.Errorf("%w: %s holds %s but no data", ErrStoreLost, dir, identityFile)
 	}
-	return state, nil
+	return state, newest, nil
 }
 
-// readIdentity reads store.id: three lines, "cairn-store 1 STATE", the store's id, and an HMAC of it that only
-// the right keys give.
-func readIdentity(dir string, k *Keys) (storeState, error) {
+// readIdentity reads store.id: four lines, "cairn-store 1 STATE", the store's id, the newest data key that may have sealed
+// anything, and an HMAC of both that only the right keys give.
+func readIdentity(dir string, k *Keys) (storeState, uint32, error) {
 	f, err := os.Open(filepath.Join(dir, identityFile))
 	if errors.Is(err, fs.ErrNotExist) {
-		return storeNone, nil
+		return storeNone, 0, nil
 	} else if err != nil {
-		return "", err
+		return "", 0, err
 	}
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, 4096))
 	if err != nil {
-		return "", err
+		return "", 0, err
+	}
+	lines := bytes.Split(text, []byte("\n"))
+	if !bytes.HasPrefix(lines[0], []byte("cairn-store ")) || len(lines) < 2 {
+		return "", 0, fmt.Errorf("%w: %s is not readable", ErrStoreLost, identityFile)
+	} else if !bytes.HasPrefix(lines[0], []byte("cairn-store 1 ")) {
+		return "", 0, fmt.Errorf("%w: %s", ErrFormat, identityFile)
+	}
+	var newest uint32
+	if len(lines) > 2 {
+		fmt.Sscanf(string(lines[2]), "key %d", &newest) // any other text differs below
 	}
 	for _, s := range []storeState{storeNew, storeReady} {
-		if hmac.Equal(text, identity(k, s)) {
-			return s, nil
+		if !hmac.Equal(text, identity(k, s, newest)) {
+			continue
 		}
+		if newest > k.newest() {
+			return "", 0, fmt.Errorf("%w: it uses data key %d", ErrOldKeys, newest)
+		}
+		return s, newest, nil
 	}
-	if head, _, ok := bytes.Cut(text, []byte("\n")); !ok || !bytes.HasPrefix(head, []byte("cairn-store ")) {
-		return "", fmt.Errorf("%w: %s is not readable", ErrStoreLost, identityFile)
-	} else if !bytes.HasPrefix(head, []byte("cairn-store 1 ")) {
-		return "", fmt.Errorf("%w: %s", ErrFormat, identityFile)
-	}
-	return "", ErrWrongKey
+	return "", 0, ErrWrongKey
 }
 
-func identity(k *Keys, s storeState) []byte {
-	return fmt.Appendf(nil, "cairn-store 1 %s\n%s\n%x\n", s, k.file.Store, k.mac("store", k.file.Store))
+func identity(k *Keys, s storeState, newest uint32) []byte {
+	proof := k.mac("store", fmt.Sprintf("%s %d", k.store, newest))
+	return fmt.Appendf(nil, "cairn-store 1 %s\n%s\nkey %d\n%x\n", s, k.store, newest, proof)
 }
 
-func writeIdentity(dir string, k *Keys, s storeState) error {
-	if err := writeFileSynced(filepath.Join(dir, identityFile), identity(k, s), true); err != nil {
+func writeIdentity(dir string, k *Keys, s storeState, newest uint32) error {
+	if err := writeFileSynced(filepath.Join(dir, identityFile), identity(k, s, newest), true); err != nil {
 		return err
 	}
 	return syncDir(filepath.Dir(dir)) // dir itself may be new

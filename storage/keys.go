@@ -17,6 +17,7 @@ import (
 )
 
 const (
+	keyFormatName  = "cairn-store-keys"
 	keyFileVersion = 1
 	maxKeyFile     = 1 << 20
 	// maxSeals is how many values are sealed under one data key: random 96-bit nonces stay safe (NIST SP
@@ -24,15 +25,28 @@ const (
 	maxSeals = 1 << 31
 )
 
+// Envelope is where the bytes of a store's keys are kept: secret, whole, and safe from other stores' keys. Another package
+// wraps them (storage/vault).
+type Envelope interface {
+	// Load returns what was saved last.
+	Load() ([]byte, error)
+	// Save replaces it. When it returns, the new bytes are synced; after a crash the old or the new ones are there.
+	Save([]byte) error
+}
+
 // Keys are the secrets of one store: data keys for sealing, and the key that hides paths in the index. They
-// live in an envelope file. Safe for concurrent use.
+// live in an envelope. Safe for concurrent use.
 type Keys struct {
-	path string
+	env   Envelope
+	store string // hex id of the store
+	index []byte
 
 	mu      sync.RWMutex
 	file    keyFile
 	aeads   map[uint32]cipher.AEAD
 	current *dataKey
+	// announce, if not nil, is told of a new data key once it is saved and before it seals.
+	announce func(id uint32) error
 
 	limit int64 // seals per data key; smaller in tests
 }
@@ -43,21 +57,17 @@ type dataKey struct {
 	seals atomic.Int64 // values sealed under it so far, at least
 }
 
-// keyFile is the envelope: JSON, so that a person can see what it is. Secrets are base64. With another kdf
-// than "none" (room for argon2id) the secrets would be wrapped under the derived key.
+// keyFile is what the envelope holds: JSON, secrets in base64.
 type keyFile struct {
-	Format  string      `json:"format"` // "cairn-keys"
+	Format  string      `json:"format"` // "cairn-store-keys"
 	Version int         `json:"version"`
 	Store   string      `json:"store"` // hex id of the one store that these keys are for
 	Made    bool        `json:"made"`  // the store was made: if it is missing, it was lost
-	KDF     keyFileKDF  `json:"kdf"`
 	Index   []byte      `json:"index_key"`
 	Data    []keyRecord `json:"data_keys"` // the last one seals, all open
-	Sum     []byte      `json:"sum"`       // sha256 of the file with this field empty
-}
-
-type keyFileKDF struct {
-	Name string `json:"name"`
+	// Reseal, if not 0, is a data key: what is sealed under older ones is being sealed anew, and then they are forgotten.
+	Reseal uint32 `json:"reseal,omitempty"`
+	Sum    []byte `json:"sum"` // sha256 of the file with this field empty
 }
 
 type keyRecord struct {
@@ -65,78 +75,71 @@ type keyRecord struct {
 	Key []byte `json:"key"`
 }
 
-// CreateKeys makes new keys and writes them to path (mode 0600). It fails with fs.ErrExist when path exists,
-// and leaves either the whole file or none behind.
-func CreateKeys(path string) (*Keys, error) {
+// MakeKeys returns new keys for a store that is not there yet, in the form that an Envelope keeps.
+func MakeKeys() ([]byte, error) {
 	id, err := randomBytes(16)
 	if err != nil {
-		return nil, fmt.Errorf("create keys: %w", err)
+		return nil, fmt.Errorf("make keys: %w", err)
 	}
 	index, err := randomBytes(32)
 	if err != nil {
-		return nil, fmt.Errorf("create keys: %w", err)
+		return nil, fmt.Errorf("make keys: %w", err)
 	}
-	f := keyFile{Format: "cairn-keys", Version: keyFileVersion, Store: fmt.Sprintf("%x", id),
-		KDF: keyFileKDF{Name: "none"}, Index: index}
+	f := keyFile{Format: keyFormatName, Version: keyFileVersion, Store: fmt.Sprintf("%x", id), Index: index}
 	if err := f.addKey(); err != nil {
-		return nil, fmt.Errorf("create keys: %w", err)
+		return nil, fmt.Errorf("make keys: %w", err)
 	}
 	text, err := f.encode()
 	if err != nil {
-		return nil, fmt.Errorf("create keys: %w", err)
+		return nil, fmt.Errorf("make keys: %w", err)
 	}
-	if err := writeFileSynced(path, text, false); err != nil {
-		return nil, fmt.Errorf("create keys: %w", err)
-	}
-	return newKeys(path, f)
+	return text, nil
 }
 
-// LoadKeys reads the keys at path. Errors: fs.ErrNotExist, ErrFormat (newer), ErrDamaged.
-func LoadKeys(path string) (*Keys, error) {
-	r, err := os.Open(path)
+// OpenKeys reads the keys that e keeps. Errors: ErrFormat (newer), ErrDamaged, those of e.
+func OpenKeys(e Envelope) (*Keys, error) {
+	text, err := e.Load()
 	if err != nil {
 		return nil, fmt.Errorf("load keys: %w", err)
 	}
-	defer r.Close()
-	text, err := io.ReadAll(io.LimitReader(r, maxKeyFile+1))
-	if err != nil {
-		return nil, fmt.Errorf("load keys: %w", err)
-	}
+	defer clear(text)
 	f, err := decodeKeyFile(text)
 	if err != nil {
-		return nil, fmt.Errorf("load keys: %s: %w", path, err)
+		return nil, fmt.Errorf("load keys: %w", err)
 	}
-	return newKeys(path, f)
+	return newKeys(e, f)
 }
 
 // decodeKeyFile checks everything that newKeys relies on.
 func decodeKeyFile(text []byte) (f keyFile, err error) {
 	if len(text) > maxKeyFile {
-		return f, fmt.Errorf("%w: key file of more than %d bytes", ErrDamaged, maxKeyFile)
+		return f, fmt.Errorf("%w: keys of more than %d bytes", ErrDamaged, maxKeyFile)
 	}
-	if err := json.Unmarshal(text, &f); err != nil || f.Format != "cairn-keys" {
-		return f, fmt.Errorf("%w: not a key file", ErrDamaged)
+	if err := json.Unmarshal(text, &f); err != nil || f.Format != keyFormatName {
+		return f, fmt.Errorf("%w: not the keys of a store", ErrDamaged)
 	}
-	if f.Version != keyFileVersion || f.KDF.Name != "none" {
-		return f, fmt.Errorf("%w: key file version %d, kdf %q", ErrFormat, f.Version, f.KDF.Name)
+	if f.Version != keyFileVersion {
+		return f, fmt.Errorf("%w: keys of version %d", ErrFormat, f.Version)
 	}
 	sum := f.Sum
 	if want, err := f.sum(); err != nil || !hmac.Equal(sum, want) {
-		return f, fmt.Errorf("%w: key file checksum", ErrDamaged)
+		return f, fmt.Errorf("%w: checksum of the store's keys", ErrDamaged)
 	}
 	if len(f.Index) != 32 || len(f.Data) == 0 || len(f.Store) != 32 {
-		return f, fmt.Errorf("%w: key file is incomplete", ErrDamaged)
+		return f, fmt.Errorf("%w: the store's keys are incomplete", ErrDamaged)
 	}
+	var last uint32
 	for _, k := range f.Data {
-		if len(k.Key) != 32 {
+		if len(k.Key) != 32 || k.ID <= last {
 			return f, fmt.Errorf("%w: data key %d", ErrDamaged, k.ID)
 		}
+		last = k.ID
 	}
 	return f, nil
 }
 
-func newKeys(path string, f keyFile) (*Keys, error) {
-	k := &Keys{path: path, file: f, aeads: make(map[uint32]cipher.AEAD), limit: maxSeals}
+func newKeys(e Envelope, f keyFile) (*Keys, error) {
+	k := &Keys{env: e, store: f.Store, index: f.Index, file: f, aeads: make(map[uint32]cipher.AEAD), limit: maxSeals}
 	for _, r := range f.Data {
 		if err := k.use(r); err != nil {
 			return nil, err
@@ -161,7 +164,7 @@ func (k *Keys) use(r keyRecord) error {
 }
 
 // String names the keys without telling them.
-func (k *Keys) String() string { return "keys of store " + k.file.Store }
+func (k *Keys) String() string { return "keys of store " + k.store }
 
 // sealer returns the data key for one more seal, a fresh one before the limit is reached.
 func (k *Keys) sealer() (*dataKey, error) {
@@ -186,15 +189,43 @@ func (k *Keys) rotate(old *dataKey) error {
 	if k.current != old {
 		return nil
 	}
+	return k.addKey(false)
+}
+
+// addKey makes a new data key the current one, and with reseal the oldest to be kept; call with mu held.
+func (k *Keys) addKey(reseal bool) error {
 	f := k.file
 	f.Data = append([]keyRecord(nil), f.Data...)
 	if err := f.addKey(); err != nil {
 		return err
 	}
+	if reseal {
+		f.Reseal = f.Data[len(f.Data)-1].ID
+	}
 	if err := k.save(f); err != nil {
 		return err
 	}
-	return k.use(f.Data[len(f.Data)-1])
+	r := f.Data[len(f.Data)-1]
+	if k.announce != nil {
+		if err := k.announce(r.ID); err != nil {
+			return err
+		}
+	}
+	return k.use(r)
+}
+
+// follow sets announce.
+func (k *Keys) follow(f func(id uint32) error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.announce = f
+}
+
+// newest is the id of the data key made last.
+func (k *Keys) newest() uint32 {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	return k.file.Data[len(k.file.Data)-1].ID
 }
 
 func (k *Keys) opener(id uint32) (cipher.AEAD, bool) {
@@ -245,8 +276,9 @@ func (k *Keys) save(f keyFile) error {
 	if err != nil {
 		return err
 	}
-	if err := writeFileSynced(k.path, text, true); err != nil {
-		return err
+	defer clear(text)
+	if err := k.env.Save(text); err != nil {
+		return fmt.Errorf("save keys: %w", err)
 	}
 	k.file = f
 	return nil
@@ -254,7 +286,7 @@ func (k *Keys) save(f keyFile) error {
 
 // mac is HMAC-SHA256 under the index key; purpose keeps uses apart.
 func (k *Keys) mac(purpose, s string) []byte {
-	h := hmac.New(sha256.New, k.file.Index) // Index never changes
+	h := hmac.New(sha256.New, k.index)
 	io.WriteString(h, purpose)
 	h.Write([]byte{0})
 	io.WriteString(h, s)

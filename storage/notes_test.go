@@ -13,20 +13,20 @@ import (
 func TestNotes(t *testing.T) {
 	s := newFixture(t)
 	for _, id := range []string{"b", "a", "c"} {
-		if err := s.PutNote(t.Context(), Note{ID: id, Data: []byte(`{"secret":"` + id + `"}`)}); err != nil {
+		if err := s.PutNotes(t.Context(), Note{ID: id, Data: []byte(`{"secret":"` + id + `"}`)}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := s.DeleteNote(t.Context(), "b"); err != nil {
+	if err := s.DeleteNotes(t.Context(), "b"); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.DeleteNote(t.Context(), "none"); err != nil {
+	if err := s.DeleteNotes(t.Context(), "none"); err != nil {
 		t.Error(err)
 	}
 	if v, err := s.value(noteKey("a")); err != nil || bytes.Contains(v, []byte("secret")) {
 		t.Errorf("on disk %q, %v", v, err)
 	}
-	if err := s.PutNote(t.Context(), Note{ID: "d", Data: bytes.Repeat([]byte("1"), maxEntry+1)}); !errors.Is(err, block.ErrTooLarge) {
+	if err := s.PutNotes(t.Context(), Note{ID: "d", Data: bytes.Repeat([]byte("1"), maxEntry+1)}); !errors.Is(err, block.ErrTooLarge) {
 		t.Errorf("a large note: %v", err)
 	}
 	v, err := s.value(noteKey("c"))
@@ -39,7 +39,7 @@ func TestNotes(t *testing.T) {
 	}
 	s.reopen()
 	var got []string
-	for n, err := range s.Notes() {
+	for n, err := range s.Notes("") {
 		if bad := errors.Is(err, block.ErrCorrupt); bad != (n.ID == "c") {
 			t.Errorf("%s: %v", n.ID, err)
 		}

@@ -88,7 +88,7 @@ func TestMakingIsCrashSafe(t *testing.T) {
 			f := newFixture(t)
 			f.close()
 			c.stop(f)
-			f.must(writeIdentity(f.cfg.Dir, f.cfg.Keys, storeNew))
+			f.must(writeIdentity(f.cfg.Dir, f.cfg.Keys, storeNew, 1))
 			file := f.cfg.Keys.file
 			file.Made = false
 			f.must(f.cfg.Keys.save(file))

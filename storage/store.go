@@ -77,6 +77,9 @@ type Store struct {
 	seed       maphash.Seed
 	entryLocks [16]sync.Mutex // by hash of the entry's id: read, modify, write
 
+	// sealing is held for reading from before a value is sealed until it is queued, and for writing while the data key changes.
+	sealing sync.RWMutex
+
 	guard   guard // who uses which blocks, against GC
 	pending pendingSet
 
@@ -107,7 +110,7 @@ func Open(cfg Config) (s *Store, err error) {
 	s = &Store{cfg: cfg, dir: filepath.Join(cfg.Dir, dbDir), log: cfg.Log, keys: cfg.Keys,
 		budget: semaphore.NewWeighted(unsyncedBudget), files: newFileCache(keepOpen), seed: maphash.MakeSeed()}
 	s.guard.init()
-	state, err := checkIdentity(cfg.Dir, cfg.Keys)
+	state, newest, err := checkIdentity(cfg.Dir, cfg.Keys)
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
@@ -120,8 +123,11 @@ func Open(cfg Config) (s *Store, err error) {
 	if err := s.space.above(s.space.floor); err != nil { // Badger writes when it opens
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	if state == storeNone {
-		if err := writeIdentity(cfg.Dir, cfg.Keys, storeNew); err != nil {
+	if now := cfg.Keys.newest(); state == storeNone || newest != now { // before the key seals anything
+		if state == storeNone {
+			state = storeNew
+		}
+		if err := writeIdentity(cfg.Dir, cfg.Keys, state, now); err != nil {
 			return nil, fmt.Errorf("open store: %w", err)
 		}
 	}
@@ -129,13 +135,14 @@ func Open(cfg Config) (s *Store, err error) {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	if state != storeReady {
-		if err := writeIdentity(cfg.Dir, cfg.Keys, storeReady); err != nil {
+		if err := writeIdentity(cfg.Dir, cfg.Keys, storeReady, cfg.Keys.newest()); err != nil {
 			return nil, errors.Join(fmt.Errorf("open store: %w", err), s.Close())
 		}
 	}
 	if err := cfg.Keys.markMade(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open store: %w", err), s.Close())
 	}
+	cfg.Keys.follow(func(id uint32) error { return writeIdentity(cfg.Dir, cfg.Keys, storeReady, id) })
 	return s, nil
 }
 
@@ -172,7 +179,11 @@ func (s *Store) openDB(exists bool) (err error) {
 	if s.segs, err = openSegmentDir(filepath.Join(s.cfg.Dir, segmentDir), s.cfg.segment); err != nil {
 		return fmt.Errorf("%w: %v", ErrDamaged, err)
 	}
-	if err := checkIndexFiles(s.dir); err != nil {
+	err = checkIndexFiles(s.dir)
+	if err == nil {
+		err = removeEmptyLogs(s.dir)
+	}
+	if err != nil {
 		return errors.Join(err, s.segs.close())
 	}
 	db, err := badger.OpenManaged(badgerOptions(s.dir, badgerLog{s.log, &s.broken, &s.index}))

@@ -258,12 +258,12 @@ func TestWrongKey(t *testing.T) {
 	h, other := newHome(t), newHome(t)
 	id := must(t, h, "add", "--copy", file(t, "f", mib)).Value()
 	must(t, other, "add", "--copy", file(t, "f", mib))
-	key := filepath.Join(h.Dir, "store.key")
+	key := filepath.Join(h.Dir, "keys")
 	own, err := os.ReadFile(key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	foreign, err := os.ReadFile(filepath.Join(other.Dir, "store.key"))
+	foreign, err := os.ReadFile(filepath.Join(other.Dir, "keys"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,12 +6,10 @@ import (
 	"cairn/web/api"
 )
 
-// Row is a row of the table, for tests.
-type Row struct{ Pattern, Right string }
-
-func Rows() (out []Row) {
+// Patterns are those of the table.
+func Patterns() (out []string) {
 	for _, r := range routes() {
-		out = append(out, Row{r.pattern, string(r.right)})
+		out = append(out, r.pattern)
 	}
 	return out
 }
@@ -30,7 +28,8 @@ func TryRow(s *Server, pattern string) error {
 
 var (
 	ParseCode  = parseCode
-	Loopback   = loopback
+	Address    = address
+	IsLoopback = isLoopback
 	StallBytes = stallBytes
 )
 

@@ -129,6 +129,9 @@ func (w *writer) WriteHeader(status int) {
 	if status >= 200 {
 		w.begun = true
 		w.caller.status = status
+		if w.caller.settle != nil && w.Header().Get("Content-Type") != "text/event-stream" {
+			w.caller.settle(status)
+		}
 	}
 	w.ResponseWriter.WriteHeader(status)
 }

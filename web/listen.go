@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"strconv"
 	"strings"
@@ -76,7 +77,7 @@ func listenSocket(ctx context.Context, home string) (net.Listener, error) {
 }
 
 func (s *Server) listenTCP(ctx context.Context) error {
-	addr, err := loopback(s.cfg.HTTP)
+	addr, err := address(s.cfg.HTTP)
 	if err != nil {
 		return err
 	}
@@ -89,20 +90,16 @@ func (s *Server) listenTCP(ctx context.Context) error {
 	if err != nil {
 		return api.Errorf(api.CodeFailed, "the peer cannot listen on %s", addr).WithHint("choose another address with --http")
 	}
-	s.tcp = l
 	s.port = l.Addr().(*net.TCPAddr).Port
-	s.hosts = map[string]bool{}
-	for _, name := range []string{"127.0.0.1", "localhost", "::1"} {
-		s.hosts[net.JoinHostPort(name, strconv.Itoa(s.port))] = true
-		if s.port == 80 { // browsers leave the default port out
-			s.hosts[strings.TrimSuffix(net.JoinHostPort(name, ""), ":")] = true
-		}
+	if s.cfg.TLS != nil {
+		l = s.encrypted(l)
 	}
+	s.tcp = l
 	return nil
 }
 
-// loopback checks that addr is an address of this machine that no other reaches, and returns it with an IP.
-func loopback(addr string) (string, error) {
+// address checks an address to listen on and returns it with an IP, which may be the unspecified one.
+func address(addr string) (string, error) {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		return "", api.Errorf(api.CodeUsage, "the address %q for HTTP is not an address with a port", addr).
@@ -111,13 +108,27 @@ func loopback(addr string) (string, error) {
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n > 65535 {
 		return "", api.Errorf(api.CodeUsage, "the port of the address %q is not a number up to 65535", addr)
 	}
-	if strings.EqualFold(host, "localhost") {
+	switch {
+	case strings.EqualFold(host, "localhost"):
 		host = "127.0.0.1"
+	case host == "":
+		host = "::" // with IPv4
 	}
-	ip := net.ParseIP(host)
-	if ip == nil || !ip.IsLoopback() {
-		return "", api.Errorf(api.CodeUsage, "the address %q for HTTP can be reached from other machines, or is none", addr).
-			WithHint("without TLS only loopback is served: 127.0.0.1:4747 or [::1]:4747; use ssh -L to reach it from elsewhere")
+	ip, err := netip.ParseAddr(host)
+	if err != nil {
+		return "", api.Errorf(api.CodeUsage, "the address %q for HTTP is not an IP address with a port", addr).
+			WithHint("such as 127.0.0.1:4747, or 0.0.0.0:4747 for all addresses of this machine")
 	}
 	return net.JoinHostPort(ip.String(), port), nil
+}
+
+// isLoopback tells whether an address that passed can be reached from this machine only.
+func isLoopback(addr string) bool {
+	a, err := netip.ParseAddrPort(addr)
+	return err == nil && a.Addr().Unmap().IsLoopback()
+}
+
+func errPublic(addr string) error {
+	return api.Errorf(api.CodeUsage, "the address %q for HTTP can be reached from other machines, and there is no TLS", addr).
+		WithHint("set http.tls (network, files or acme), or use 127.0.0.1:4747 and ssh -L to reach it from elsewhere")
 }

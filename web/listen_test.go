@@ -13,33 +13,45 @@ import (
 	"cairn/web/internal/fakepeer"
 )
 
-func TestLoopbackOnly(t *testing.T) {
-	for _, c := range []struct{ addr, want string }{
-		{"127.0.0.1:4747", "127.0.0.1:4747"},
-		{"127.0.0.9:0", "127.0.0.9:0"},
-		{"localhost:1", "127.0.0.1:1"},
-		{"[::1]:4747", "[::1]:4747"},
-		{"0.0.0.0:4747", ""},
-		{":4747", ""},
-		{"[::]:4747", ""},
-		{"192.168.1.2:4747", ""},
-		{"example.com:4747", ""},
-		{"127.0.0.1", ""},
-		{"127.0.0.1:http", ""},
-		{"127.0.0.1:65536", ""},
-		{"127.0.0.1:-1", ""},
-		{"127.1:80", ""},
+func TestAddresses(t *testing.T) {
+	for _, c := range []struct {
+		addr, want string
+		near       bool
+	}{
+		{"127.0.0.1:4747", "127.0.0.1:4747", true},
+		{"127.0.0.9:0", "127.0.0.9:0", true},
+		{"localhost:1", "127.0.0.1:1", true},
+		{"[::1]:4747", "[::1]:4747", true},
+		{"[::ffff:127.0.0.1]:1", "[::ffff:127.0.0.1]:1", true},
+		{"0.0.0.0:4747", "0.0.0.0:4747", false},
+		{":4747", "[::]:4747", false},
+		{"[::]:4747", "[::]:4747", false},
+		{"192.168.1.2:4747", "192.168.1.2:4747", false},
+		{"example.com:4747", "", false},
+		{"127.0.0.1", "", false},
+		{"127.0.0.1:http", "", false},
+		{"127.0.0.1:65536", "", false},
+		{"127.0.0.1:-1", "", false},
+		{"127.1:80", "", false},
 	} {
-		got, err := web.Loopback(c.addr)
+		got, err := web.Address(c.addr)
 		if got != c.want || (err == nil) != (c.want != "") {
 			t.Errorf("%q: %q, %v", c.addr, got, err)
 		}
 		if e, ok := errors.AsType[*api.Error](err); err != nil && (!ok || e.Code != api.CodeUsage || e.Hint == "" && !strings.Contains(e.Message, "port")) {
 			t.Errorf("%q: %v", c.addr, err)
 		}
-	}
-	if _, err := web.New(web.Config{Peer: &fakepeer.Peer{}, Sessions: web.NewSessions(nil), HTTP: "0.0.0.0:0"}); err == nil {
-		t.Error("New takes an address that others reach")
+		if err != nil {
+			continue
+		}
+		if web.IsLoopback(got) != c.near {
+			t.Errorf("%q: loopback %v", c.addr, !c.near)
+		}
+		// Without TLS only loopback is served.
+		_, err = web.New(web.Config{Peer: &fakepeer.Peer{}, Sessions: web.NewSessions(nil), HTTP: c.addr})
+		if e, ok := errors.AsType[*api.Error](err); (err == nil) != c.near || err != nil && (!ok || e.Code != api.CodeUsage || !strings.Contains(e.Message, c.addr)) {
+			t.Errorf("%q without TLS: %v", c.addr, err)
+		}
 	}
 }
 

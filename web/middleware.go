@@ -7,11 +7,15 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
+	"net"
 	"net/http"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"time"
 
+	"cairn/consensus/access"
 	"cairn/web/api"
 )
 
@@ -19,6 +23,8 @@ const (
 	headerAPI     = "Cairn-Api"
 	headerSecret  = "Cairn-Secret"
 	headerRequest = "Cairn-Request-Id"
+
+	hsts = "max-age=31536000" // of this host alone: its other names are none of our business
 
 	policy = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; object-src 'none'"
 )
@@ -34,7 +40,10 @@ func (s *Server) entrance(local bool) http.Handler {
 			defer s.cfg.Begin(local)()
 		}
 		begun := s.now()
-		c := &caller{local: local, limiter: lim}
+		c := &caller{local: local, near: local || s.near, limiter: lim}
+		if !local {
+			c.from = remoteIP(r)
+		}
 		id := requestID()
 		ctx := context.WithValue(r.Context(), callerKey{}, c)
 		ctx = api.WithCaller(ctx, api.Caller{RequestID: id, Local: local})
@@ -52,10 +61,16 @@ func (s *Server) entrance(local bool) http.Handler {
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")
 
+		if s.cfg.TLS != nil && !local && s.cfg.TLS.Trusted() {
+			h.Set("Strict-Transport-Security", hsts)
+		}
+
 		if err := s.admit(r, c); err != nil {
+			s.deniedBy(ctx, c, "any route", err)
 			api.WriteError(w, r, err)
 			return
 		}
+		r = r.WithContext(api.WithCaller(ctx, api.Caller{RequestID: id, Local: local, Actor: c.actor(), From: c.from, Deed: &api.Deed{}}))
 		if isAPI(r.URL.Path) {
 			s.api.ServeHTTP(w, r)
 		} else {
@@ -101,11 +116,15 @@ func (s *Server) admit(r *http.Request, c *caller) error {
 		return api.Errorf(api.CodeUnavailable, "the client speaks version %s of the API, this peer version %s", short(v), api.Version).
 			WithHint("update the older of the two, and reload the page if this is a browser")
 	}
+	if tokenInAddress(r.URL) {
+		return api.NewFault(http.StatusUnauthorized, "a token in the address of a request is not accepted: addresses are kept in logs and histories").
+			WithHint("send it as Authorization: Bearer, and revoke this one, since it has been shown")
+	}
 	if c.local {
 		return nil
 	}
 	// DNS rebinding: a name of the attacker's that now resolves to us comes with the attacker's name as Host.
-	if !s.hosts[strings.ToLower(r.Host)] {
+	if !s.servedAs(r) {
 		return api.NewFault(http.StatusForbidden, "this peer is not served under this host name").
 			WithHint("open %s", s.URL())
 	}
@@ -122,6 +141,7 @@ func (s *Server) admit(r *http.Request, c *caller) error {
 	if err == nil {
 		c.cookie, c.full = s.cfg.Sessions.find(cookie.Value, r.Header.Get(headerSecret))
 	}
+	s.bearer(r, c)
 	return nil
 }
 
@@ -131,7 +151,7 @@ func (s *Server) crossOrigin() error {
 }
 
 // guard is what every route passes through once it is known: its right, then its limits.
-func (s *Server) guard(row route, h http.HandlerFunc) http.HandlerFunc {
+func (s *Server) guard(row route, need access.Right, h http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		c := callerOf(r.Context())
 		c.logAs = row.pattern
@@ -142,10 +162,24 @@ func (s *Server) guard(row route, h http.HandlerFunc) http.HandlerFunc {
 			return
 		}
 		defer release()
-		if err := permit(row.right, c); err != nil {
+		if err := s.permit(c, need); err != nil {
+			if c.retry > 0 {
+				w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(c.retry.Seconds()))))
+			}
+			s.deniedBy(r.Context(), c, row.pattern, err)
 			api.WriteError(w, r, err)
 			return
 		}
+		s.record(r, c, row.pattern)
+		defer func() {
+			if c.settle != nil { // a stream, or a panic before any answer
+				status := c.status
+				if status == 0 {
+					status = http.StatusInternalServerError
+				}
+				c.settle(status)
+			}
+		}()
 		if r.Body != nil && r.Body != http.NoBody {
 			r.Body = s.limitBody(w, r.Body, row.class)
 		}
@@ -153,19 +187,27 @@ func (s *Server) guard(row route, h http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-func permit(need right, c *caller) error {
+// permit asks the table whether the caller has a right.
+func (s *Server) permit(c *caller, need access.Right) error {
+	v := access.Grant(c.subject(), need)
 	switch {
-	case c.local, need == rightPublic, need == rightCookie && c.cookie != nil, need == rightSession && c.full:
+	case need == access.Public, v.Allowed && c.refused == nil:
 		return nil
-	case need == rightLocal:
-		return api.Errorf(api.CodeNotPermitted, "this is possible on the peer's own machine only, through its socket").
-			WithHint("use the cairn command there")
-	case need == rightSession && c.cookie != nil:
-		return api.NewFault(http.StatusUnauthorized, "the secret of the session is missing, wrong or has expired").
-			WithHint("reload the page, or log in again with the code that cairn login prints")
+	case c.refused != nil:
+		return c.refused
+	case v.Unknown:
+		return api.NewFault(http.StatusUnauthorized, "%s", v.Reason).WithHint("%s", v.Hint)
 	}
-	return api.NewFault(http.StatusUnauthorized, "this needs a session").
-		WithHint("log in with the code that cairn login prints")
+	return api.Errorf(api.CodeNotPermitted, "%s", v.Reason).WithHint("%s", v.Hint)
+}
+
+// remoteIP is the address at the other end of the connection. What proxies say of others is not believed.
+func remoteIP(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
 }
 
 func isAPI(path string) bool {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 
+	"cairn/consensus/access"
 	"cairn/web/api"
 )
 
@@ -14,7 +15,7 @@ type mux struct {
 	s       *Server
 	inner   *http.ServeMux
 	known   map[string]bool
-	missing []string // routes without a row
+	missing []string // routes without a row in one of the tables
 }
 
 func newMux(s *Server) *mux {
@@ -24,12 +25,13 @@ func newMux(s *Server) *mux {
 // HandleFunc is called by web/api for every operation.
 func (m *mux) HandleFunc(pattern string, h func(http.ResponseWriter, *http.Request)) {
 	i := slices.IndexFunc(m.s.rows, func(r route) bool { return r.pattern == pattern })
-	if i < 0 {
+	need, ok := access.Needs(access.Action{Door: access.HTTP, Name: pattern})
+	if i < 0 || !ok {
 		m.missing = append(m.missing, pattern)
 		return
 	}
 	m.known[pattern] = true
-	m.inner.HandleFunc(pattern, m.s.guard(m.s.rows[i], h))
+	m.inner.HandleFunc(pattern, m.s.guard(m.s.rows[i], need, h))
 }
 
 // ServeHTTP makes the mux one that web/api accepts.
@@ -50,16 +52,16 @@ func (m *mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	api.WriteError(w, r, api.Errorf(api.CodeNotFound, "there is no such route").WithHint("GET /v1/openapi.json lists them all"))
 }
 
-// complete compares the table with what was registered.
+// complete compares the tables with what was registered.
 func complete(rows []route, muxes ...*mux) error {
 	for _, m := range muxes {
 		if len(m.missing) > 0 {
-			return fmt.Errorf("build routes: no row in the table of rights for %q", m.missing)
+			return fmt.Errorf("build routes: no row in the tables of limits and rights for %q", m.missing)
 		}
 	}
 	for _, row := range rows {
 		if !slices.ContainsFunc(muxes, func(m *mux) bool { return m.known[row.pattern] }) {
-			return fmt.Errorf("build routes: the table of rights has a row for %q, which is no route", row.pattern)
+			return fmt.Errorf("build routes: the table of limits has a row for %q, which is no route", row.pattern)
 		}
 	}
 	return nil

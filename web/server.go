@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"cairn/web/api"
+	"cairn/web/certs"
 )
 
 const (
@@ -23,9 +24,16 @@ const (
 // Config is what a Server works with.
 type Config struct {
 	Peer      api.Peer
+	Network   api.Network                   // nil: this peer can be in none
+	Keys      api.Keys                      // nil: this peer keeps none
+	Settings  api.Settings                  // nil: this peer has no configuration
 	Sessions  *Sessions                     // shared with whoever makes login codes
 	Home      string                        // the socket is in it; its lock must be held. "": no socket
-	HTTP      string                        // loopback address and port for browsers, e.g. "127.0.0.1:4747"; "": none
+	HTTP      string                        // address and port for browsers, e.g. "127.0.0.1:4747"; not loopback only with TLS; "": none
+	TLS       certs.Source                  // what HTTP is encrypted with; its Run is called by Server.Run. nil: it is not
+	Names     []string                      // names and addresses under which HTTP is served besides its own
+	Tokens    Bearers                       // nil: there are no tokens
+	Audit     func(api.AuditRecord)         // told of denials and of what is done; returns when what was done is synced. nil: nobody is
 	Dashboard fs.FS                         // files of the page, index.html among them; nil: none
 	Metrics   http.Handler                  // answers /metrics; nil: nothing is there. It must name no file, object or secret
 	Begin     func(local bool) (end func()) // told of every request, local: on the socket; nil: nobody is
@@ -37,14 +45,16 @@ type Config struct {
 
 // Server is the two entrances. Make it with New, open it with Listen, work it with Run.
 type Server struct {
-	cfg    Config
-	log    *slog.Logger
-	now    func() time.Time
-	rows   []route
-	cross  *http.CrossOriginProtection
-	static map[string]staticFile
-	api    *mux
-	pages  *mux
+	cfg     Config
+	log     *slog.Logger
+	now     func() time.Time
+	rows    []route
+	cross   *http.CrossOriginProtection
+	guesses *guesses
+	near    bool // HTTP is loopback
+	static  map[string]staticFile
+	api     *mux
+	pages   *mux
 
 	stopping chan struct{}
 	active   inflight // requests being answered
@@ -53,7 +63,6 @@ type Server struct {
 	socket net.Listener
 	tcp    net.Listener
 	port   int
-	hosts  map[string]bool
 }
 
 // New checks cfg and builds the tree of handlers. It opens and starts nothing.
@@ -61,9 +70,14 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Peer == nil || cfg.Sessions == nil {
 		return nil, errors.New("make web server: peer and sessions are needed")
 	}
+	near := true
 	if cfg.HTTP != "" {
-		if _, err := loopback(cfg.HTTP); err != nil {
+		addr, err := address(cfg.HTTP)
+		if err != nil {
 			return nil, err
+		}
+		if near = isLoopback(addr); !near && cfg.TLS == nil {
+			return nil, errPublic(cfg.HTTP)
 		}
 	}
 	if cfg.Log == nil {
@@ -80,10 +94,11 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{
 		cfg: cfg, log: cfg.Log, now: cfg.Now, rows: routes(), static: static,
 		cross: http.NewCrossOriginProtection(), stopping: make(chan struct{}),
+		guesses: newGuesses(cfg.Now), near: near,
 	}
 	s.api, s.pages = newMux(s), newMux(s)
 	description := api.Register(s.api, api.Config{
-		Peer: cfg.Peer, Access: access{s}, Log: cfg.Log, Heartbeat: cfg.Heartbeat, Stopping: s.stopping,
+		Peer: cfg.Peer, Network: cfg.Network, Keys: cfg.Keys, Settings: cfg.Settings, Access: doorkeeper{s}, Log: cfg.Log, Heartbeat: cfg.Heartbeat, Stopping: s.stopping,
 	})
 	text, err := json.Marshal(description)
 	if err != nil {
@@ -109,14 +124,6 @@ func (s *Server) serveMetrics(w http.ResponseWriter, r *http.Request) {
 	s.cfg.Metrics.ServeHTTP(w, r)
 }
 
-// URL is the address of the dashboard, "" without one. It is known after Listen.
-func (s *Server) URL() string {
-	if s.tcp == nil {
-		return ""
-	}
-	return "http://" + s.tcp.Addr().String()
-}
-
 // Run answers requests until ctx ends, then stops within five seconds: streams are told and end, listeners close;
 // other requests may finish for four seconds; what is left is cut off. It calls Listen when that was not done. It
 // runs once.
@@ -129,7 +136,7 @@ func (s *Server) Run(ctx context.Context) error {
 	base, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
 	var entries []*entry
-	failed := make(chan error, 2)
+	failed := make(chan error, 3)
 	var serving sync.WaitGroup
 	start := func(l net.Listener, local bool) {
 		if l == nil {
@@ -145,6 +152,13 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	start(s.socket, true)
 	start(s.tcp, false)
+	if s.tcp != nil && s.cfg.TLS != nil {
+		serving.Go(func() {
+			if err := s.cfg.TLS.Run(base); err != nil {
+				failed <- fmt.Errorf("keep certificates: %w", err)
+			}
+		})
+	}
 
 	var err error
 	select {
@@ -159,6 +173,7 @@ func (s *Server) Run(ctx context.Context) error {
 		stops.Go(func() { e.stop(grace, cut) })
 	}
 	stops.Wait()
+	cut() // ends the keeping of certificates
 	serving.Wait()
 	// Their contexts have ended, so they end too; a peer that does not listen to its context must not hang the rest.
 	select {

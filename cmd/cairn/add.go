@@ -12,6 +12,7 @@ type addOptions struct {
 	path     string
 	copy     bool
 	preserve bool
+	private  bool
 }
 
 func newAdd(e *env) *cobra.Command {
@@ -22,6 +23,9 @@ func newAdd(e *env) *cobra.Command {
 		Long: `Put a file or a directory into this peer's library and print its CID. Your files are not
 copied: the library refers to them, and notices when they change. --copy makes it keep the
 content itself, whatever happens to the files.
+
+In a private network its members may fetch it ("cairn get CID"), unless --private keeps it to this
+peer and those who get a ticket. Adding it again changes that.
 
 The CID is the one that IPFS tools compute with the profile unixfs-v1-2025.`,
 		Example: `  cairn add photos/
@@ -34,6 +38,7 @@ The CID is the one that IPFS tools compute with the profile unixfs-v1-2025.`,
 		},
 	}
 	cmd.Flags().BoolVar(&o.copy, "copy", false, "copy the content into the store")
+	cmd.Flags().BoolVar(&o.private, "private", false, "do not show it to the members of the network")
 	cmd.Flags().BoolVar(&o.preserve, "preserve", false, "keep modes and times of files")
 	return cmd
 }
@@ -43,11 +48,15 @@ func runAdd(ctx context.Context, e *env, o addOptions) error {
 	if err != nil {
 		return err
 	}
+	req := api.AddRequest{Path: path, Copy: o.copy, Preserve: o.preserve}
+	if o.private {
+		req.Visibility = "private"
+	}
 	var res api.AddResult
 	err = e.withPeer(ctx, peerNeed{again: true}, func(ctx context.Context, p remote, _ api.Status) (err error) {
 		r := e.newReporter()
 		defer r.close()
-		res, err = p.Add(ctx, api.AddRequest{Path: path, Copy: o.copy, Preserve: o.preserve}, r.Progress, r.Warn)
+		res, err = p.Add(ctx, req, r.Progress, r.Warn)
 		return err
 	})
 	if err != nil {

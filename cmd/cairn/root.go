@@ -17,6 +17,7 @@ import (
 const (
 	groupShare   = "share"
 	groupLibrary = "library"
+	groupNetwork = "network"
 	groupPeer    = "peer"
 )
 
@@ -35,6 +36,9 @@ prints a ticket. On the other one
   cairn get TICKET
 
 fetches the file, checks every byte and goes on where it stopped if it was interrupted.
+
+With "cairn init" and "cairn invite" your machines become a private network, whose members
+fetch from each other by CID, without tickets.
 
 A command that needs a peer uses the one that runs for its data directory (cairn up) and
 becomes one itself when there is none, for as long as it works.
@@ -60,17 +64,20 @@ Exit codes: 0 done, 1 failed, 2 wrong use, 3 not found, 4 not permitted, 5 damag
 	f.StringVar(&e.home, "home", "", "`DIR` with the peer's data (default: CAIRN_HOME, else in the user's data directory)")
 	f.BoolVar(&e.json, "json", false, "print one JSON object per line")
 	f.BoolVarP(&e.quiet, "quiet", "q", false, "no notes and no progress")
+	f.Var(&e.passphraseFD, "passphrase-fd", "read the passphrase of the keys from this file descriptor, one line")
 	f.StringVar(&e.logLevel, "log-level", "", "`LEVEL` of the log: debug, info, warn or error; PART=LEVEL for one part")
 	f.StringVar(&e.logFormat, "log-format", "", "`FORMAT` of the log: text or json")
 	root.AddGroup(
 		&cobra.Group{ID: groupShare, Title: "Share and fetch:"},
 		&cobra.Group{ID: groupLibrary, Title: "What this peer has:"},
+		&cobra.Group{ID: groupNetwork, Title: "Your own network:"},
 		&cobra.Group{ID: groupPeer, Title: "The peer itself:"},
 	)
 	root.AddCommand(
 		newShare(e), newUnshare(e), newGet(e),
 		newAdd(e), newLs(e), newCat(e), newRm(e), newRestore(e), newPin(e), newExport(e), newImport(e), newGC(e), newVerify(e),
-		newUp(e), newLogin(e), newStatus(e), newPeers(e), newTransfers(e), newLimit(e), newID(e), newVersion(e), newDocs(),
+		newInit(e), newInvite(e), newJoin(e), newMembers(e), newRevoke(e), newLeave(e), newRename(e), newNetwork(e),
+		newUp(e), newLogin(e), newStatus(e), newPeers(e), newTransfers(e), newLimit(e), newConfig(e), newKey(e), newToken(e), newAudit(e), newCA(e), newID(e), newVersion(e), newDocs(),
 	)
 	root.SetHelpCommand(newHelp())
 	root.InitDefaultCompletionCmd()
@@ -119,7 +126,10 @@ func newHelp() *cobra.Command {
 // begin settles the global flags once the command line is understood.
 func (e *env) begin() error {
 	e.started = true
-	if _, err := e.logger("", ""); err != nil {
+	if err := refuseEnvironment(); err != nil {
+		return err
+	}
+	if _, _, err := e.logger("", "info", ""); err != nil {
 		return err // told even where another process is the peer and no log is written
 	}
 	return e.findHome()

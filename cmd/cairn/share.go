@@ -17,6 +17,7 @@ type shareOptions struct {
 	copy      bool
 	preserve  bool
 	noSwarm   bool
+	network   bool
 }
 
 func newShare(e *env) *cobra.Command {
@@ -53,6 +54,7 @@ ticket, peers (downloaders connected now), downloads and uploaded_bytes.`,
 	f.Var(&o.downloads, "downloads", "end after `N` complete downloads (default: any number)")
 	f.BoolVar(&o.copy, "copy", false, "copy the content into the store instead of reading your files")
 	f.BoolVar(&o.preserve, "preserve", false, "keep modes and times of files")
+	f.BoolVar(&o.network, "network", false, "also let members of the network fetch it, by its CID")
 	f.BoolVar(&o.noSwarm, "no-swarm", false, "do not introduce downloaders to each other")
 	return cmd
 }
@@ -80,8 +82,15 @@ func newShareEvent(event string, t api.Ticket) shareEvent {
 		State: t.State, Peers: t.Peers, Downloads: t.Downloads, UploadedBytes: t.UploadedBytes}
 }
 
+func (o shareOptions) visibility() string {
+	if o.network {
+		return "network"
+	}
+	return ""
+}
+
 func runShare(ctx context.Context, e *env, o shareOptions) error {
-	req := api.ShareRequest{Copy: o.copy, Preserve: o.preserve, TicketOptions: api.TicketOptions{
+	req := api.ShareRequest{Copy: o.copy, Preserve: o.preserve, Visibility: o.visibility(), TicketOptions: api.TicketOptions{
 		ExpireSeconds: int64(o.expire.d / time.Second), Downloads: o.downloads.n, NoSwarm: o.noSwarm}}
 	for _, p := range o.paths {
 		abs, err := absolute(p)

@@ -189,7 +189,7 @@ func TestTable(t *testing.T) {
 func TestLevelsOfParts(t *testing.T) {
 	var b bytes.Buffer
 	e := &env{stderr: &console{w: &b}, logLevel: "error,swarm=debug"}
-	log, err := e.logger("info", "")
+	log, set, err := e.logger("info", "info", "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -209,13 +209,16 @@ func TestLevelsOfParts(t *testing.T) {
 	if log.Enabled(t.Context(), slog.LevelWarn) {
 		t.Error("warnings of no part pass the level error")
 	}
-}
-
-func TestConfiguredLevels(t *testing.T) {
-	for text, ok := range map[string]bool{"": true, "info": true, "WARN": true, "info,swarm=debug": true, "loud": false, "=info": false, "swarm=loud": false} {
-		if _, err := parseLevels(text); (err == nil) != ok {
-			t.Errorf("%q: %v", text, err)
-		}
+	e.logLevel = ""
+	web := log.With("part", "web")
+	if err := set("info,web=debug"); err != nil || !log.Enabled(t.Context(), slog.LevelInfo) || !web.Enabled(t.Context(), slog.LevelDebug) {
+		t.Errorf("another level does not hold for loggers that are there: %v", err)
+	}
+	if err := set("loud"); err == nil || !web.Enabled(t.Context(), slog.LevelDebug) {
+		t.Errorf("a level that is none: %v", err)
+	}
+	if err := set(""); err != nil || web.Enabled(t.Context(), slog.LevelDebug) || !web.Enabled(t.Context(), slog.LevelInfo) {
+		t.Errorf("no level is not the usual one: %v", err)
 	}
 }
 

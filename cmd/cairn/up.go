@@ -10,13 +10,7 @@ import (
 	"cairn/web/api"
 )
 
-type upOptions struct {
-	listen []string
-	http   string
-}
-
 func newUp(e *env) *cobra.Command {
-	var o upOptions
 	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "Run the peer, with its dashboard",
@@ -28,25 +22,22 @@ When the peer is ready it prints its addresses; with --json one line {"event":"r
 The log goes to stderr.
 
 Configuration: flags, else the environment (CAIRN_LISTEN for the key "listen"), else
-config.toml in the data directory, else defaults. Port 0 takes any free port.`,
+config.toml in the data directory, else defaults; "cairn config" shows and changes it. SIGHUP
+reads the file again. Port 0 takes any free port.`,
 		Example: `  cairn up
   cairn up --http 127.0.0.1:0 --listen /ip4/0.0.0.0/tcp/0
   cairn up --http off`,
 		GroupID: groupPeer,
 		Args:    wantArgs(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			flags := map[string]any{}
-			if cmd.Flags().Changed("listen") {
-				flags["listen"] = o.listen
-			}
-			if cmd.Flags().Changed("http") {
-				flags["http"] = o.http
+			flags, err := givenFlags(cmd)
+			if err != nil {
+				return err
 			}
 			return runUp(cmd.Context(), e, flags)
 		},
 	}
-	cmd.Flags().StringArrayVar(&o.listen, "listen", nil, "`MULTIADDR` to listen on, may be repeated (default: port 4748, TCP and QUIC)")
-	cmd.Flags().StringVar(&o.http, "http", "", "`ADDR` of the dashboard, or off (default 127.0.0.1:4747)")
+	addConfigFlags(cmd)
 	return cmd
 }
 
@@ -61,7 +52,7 @@ type readyLine struct {
 	Version   string   `json:"version"`
 }
 
-func runUp(ctx context.Context, e *env, flags map[string]any) error {
+func runUp(ctx context.Context, e *env, flags map[string]string) error {
 	n, err := e.takeHome(ctx, flags)
 	if err != nil {
 		return err
@@ -76,10 +67,13 @@ func runUp(ctx context.Context, e *env, flags map[string]any) error {
 	case err := <-ended:
 		return err
 	}
-	if err == nil {
+	hung := e.sig.hangups()
+	for err == nil && ctx.Err() == nil {
 		select {
 		case err := <-ended:
 			return err
+		case <-hung:
+			e.reloadOwn(ctx)
 		case <-ctx.Done():
 			e.note("ending")
 		}
@@ -95,9 +89,9 @@ func runUp(ctx context.Context, e *env, flags map[string]any) error {
 
 // takeHome makes this process the peer that stays. A command that is the peer for its own sake is asked to hand
 // over; another peer that stays is not.
-func (e *env) takeHome(ctx context.Context, flags map[string]any) (local, error) {
+func (e *env) takeHome(ctx context.Context, flags map[string]string) (local, error) {
 	for began := time.Now(); ; {
-		n, err := e.doors.become(ctx, settings{home: e.home, mode: "up", flags: flags, logger: e.upLogger})
+		n, err := e.doors.become(ctx, settings{home: e.home, mode: "up", flags: e.configFlags(flags), logger: e.upLogger, warn: e.warn, passphrase: e.unlock(ctx)})
 		if !isLocked(err) {
 			return n, err
 		}

@@ -55,6 +55,9 @@ func (t Ticket) payload() ([]byte, error) {
 	if t.Size < 0 {
 		return nil, fmt.Errorf("size %d is negative", t.Size)
 	}
+	if t.Open() {
+		return nil, fmt.Errorf("secret is empty")
+	}
 	who, full, err := packPeer(t.Peer)
 	if err != nil {
 		return nil, fmt.Errorf("peer: %w", err)
@@ -192,6 +195,9 @@ func decode(payload []byte) (t Ticket, reason string, newer bool) {
 	t.Size = int64(size)
 	t.Peer = d.peer(flags&flagPeerID != 0)
 	copy(t.Secret[:], d.bytes(len(t.Secret)))
+	if t.Open() {
+		d.fail("its secret is empty")
+	}
 	if flags&flagExpiry != 0 {
 		s := d.uvarint()
 		if s == 0 || s > maxExpiry {

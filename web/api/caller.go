@@ -11,6 +11,11 @@ type Caller struct {
 	RequestID string
 	// Local: the request came over the local socket. Only then are paths of this machine told.
 	Local bool
+	// Actor and From are who asks and from which address, as the audit log has it: "local", "session", "token NAME",
+	// "nobody".
+	Actor, From string
+	// Deed is what the audit log will say of the request; nil where nothing is said of it.
+	Deed *Deed
 }
 
 type callerKey struct{}
@@ -58,10 +63,25 @@ func redact(ctx context.Context, v any) any {
 	case Progress:
 		v.Item = baseName(v.Item)
 		return v
+	case InitResult:
+		v.RecoveryFile = baseName(v.RecoveryFile)
+		return v
+	case Setting:
+		return redactSetting(v)
+	case []Setting:
+		return redactAll(v, redactSetting)
 	case Event:
 		return redactEvent(v)
 	}
 	return v
+}
+
+func redactSetting(s Setting) Setting {
+	s.Where = ""
+	if s.Path {
+		s.Value, s.Default, s.Pending = baseName(s.Value), baseName(s.Default), baseName(s.Pending)
+	}
+	return s
 }
 
 func redactEvent(e Event) Event {

@@ -23,8 +23,8 @@ type Network interface {
 	Members(ctx context.Context) ([]Member, error)
 	// Member finds one by id, the beginning of it, or name.
 	Member(ctx context.Context, ref string) (Member, error)
-	// Revoke ends a membership for good. What an administrator issued is taken over by this peer unless Void is set.
-	Revoke(ctx context.Context, ref string, r RevokeRequest) (RevokeResult, error)
+	// RevokeMember ends a membership for good. What an administrator issued is taken over by this peer unless Void is set.
+	RevokeMember(ctx context.Context, ref string, r RevokeRequest) (RevokeResult, error)
 	// Rename changes the name of a member; of this peer itself without being an administrator, while one is up.
 	Rename(ctx context.Context, ref, name string) (Member, error)
 

@@ -56,7 +56,7 @@ func (s *service) library() {
 
 func (s *service) eventData() map[string]*huma.Schema {
 	out := map[string]*huma.Schema{}
-	for _, name := range []string{"transfer", "entry", "entry_removed", "peers", "rates", "limits", "status"} {
+	for _, name := range []string{"transfer", "entry", "entry_removed", "peers", "rates", "limits", "status", "network", "members"} {
 		out[name] = schemaOf[Event](s.api)
 	}
 	return out

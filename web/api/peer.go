@@ -66,6 +66,10 @@ type Peer interface {
 	// Handover asks a peer of mode "command" to end, so that another process can take its home over.
 	Handover(ctx context.Context) error
 	LoginCode(ctx context.Context) (LoginCode, error)
+
+	Tokens
+	Audit
+	Certificates
 }
 
 // Sink hears of work in progress.
@@ -100,21 +104,24 @@ type ShareRequest struct {
 	Paths    []string `json:"paths" minItems:"1" maxItems:"1024"`
 	Copy     bool     `json:"copy,omitempty"`
 	Preserve bool     `json:"preserve,omitempty" doc:"Keep modes and times"`
+	// Visibility is private unless it says network.
+	Visibility string `json:"visibility,omitempty" enum:"private,network" doc:"Who may fetch it besides those with a ticket; default: nobody"`
 	TicketOptions
 }
 
 // AddRequest puts files of this machine into the library. Path is absolute.
 type AddRequest struct {
-	Path     string `json:"path"`
-	Copy     bool   `json:"copy,omitempty"`
-	Preserve bool   `json:"preserve,omitempty"`
+	Path       string `json:"path"`
+	Copy       bool   `json:"copy,omitempty"`
+	Preserve   bool   `json:"preserve,omitempty"`
+	Visibility string `json:"visibility,omitempty" enum:"private,network" doc:"Who may fetch it; default: in a network its members, otherwise nobody"`
 }
 
 // GetRequest fetches an object to a path of this machine. Exactly one of Tickets and Ref is set. An empty Output
 // with OutputDir set takes the object's own name inside OutputDir; both empty: the peer's download folder.
 type GetRequest struct {
 	Tickets   []string `json:"tickets,omitempty" maxItems:"16"`
-	Ref       string   `json:"ref,omitempty" doc:"A CID or entry that this peer holds"`
+	Ref       string   `json:"ref,omitempty" doc:"A CID or entry that this peer holds, or the CID of what a connected member of its network shows to the others"`
 	Output    string   `json:"output,omitempty" doc:"Absolute path of the file or directory to make; an existing directory: the object goes inside it"`
 	OutputDir string   `json:"output_dir,omitempty" doc:"Absolute path"`
 	Force     bool     `json:"force,omitempty" doc:"Replace what is there"`

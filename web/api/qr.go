@@ -8,12 +8,12 @@ import (
 	"rsc.io/qr"
 )
 
-// qrSVG draws a ticket. Tickets ignore case, and QR codes hold capitals more densely. The picture is one path
+// qrSVG draws a ticket or an invite. Both ignore case, and QR codes hold capitals more densely. The picture is one path
 // without styles, so that a page with a strict content security policy can show it inline.
-func qrSVG(ticket string) ([]byte, error) {
-	code, err := qr.Encode(strings.ToUpper(ticket), qr.L)
+func qrSVG(text string) ([]byte, error) {
+	code, err := qr.Encode(strings.ToUpper(text), qr.L)
 	if err != nil {
-		return nil, Errorf(CodeFailed, "the ticket is too long for a QR code")
+		return nil, Errorf(CodeFailed, "this is too long for a QR code")
 	}
 	const quiet = 4 // modules of white around it (ISO/IEC 18004)
 	var b bytes.Buffer

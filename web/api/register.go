@@ -27,9 +27,12 @@ type Mux = humago.Mux
 
 // Config is what the operations work with.
 type Config struct {
-	Peer   Peer
-	Access Access
-	Log    *slog.Logger
+	Peer     Peer
+	Access   Access
+	Network  Network // nil: this peer can be in none
+	Keys     Keys    // nil: this peer keeps none
+	Log      *slog.Logger
+	Settings Settings // nil: this peer has no configuration
 	// Heartbeat is the time between comments on a silent stream; 0: 10 s.
 	Heartbeat time.Duration
 	// Stopping is closed when the server begins to stop: streams end with an error event. nil: never.
@@ -62,8 +65,9 @@ func Register(m Mux, cfg Config) *huma.OpenAPI {
 	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"cookie": {Type: "apiKey", In: "cookie", Name: "cairn_session_PORT", Description: "Set by login; the name ends with the port"},
 		"secret": {Type: "apiKey", In: "header", Name: "Cairn-Secret", Description: "From login or resume"},
+		"token":  {Type: "http", Scheme: "bearer", Description: "From POST /v1/tokens or cairn token create; never in the address"},
 	}
-	c.Security = []map[string][]string{{"cookie": {}, "secret": {}}}
+	c.Security = []map[string][]string{{"cookie": {}, "secret": {}}, {"token": {}}}
 	s := &service{Config: cfg}
 	s.api = humago.New(m, c)
 	s.api.UseMiddleware(readBody)
@@ -73,7 +77,11 @@ func Register(m Mux, cfg Config) *huma.OpenAPI {
 	s.transfers()
 	s.limits()
 	s.content()
+	s.network()
+	s.keys()
+	s.settings()
 	s.local()
+	s.security()
 	finish(s.api.OpenAPI())
 	return s.api.OpenAPI()
 }
@@ -190,6 +198,7 @@ func writeFault(c huma.Context, f *Fault) {
 // WriteError answers a request with err, in the one form that all errors have.
 func WriteError(w http.ResponseWriter, r *http.Request, err error) {
 	f := FaultOf(r.Context(), err)
+	CallerOf(r.Context()).Deed.Fail(f.Err)
 	h := w.Header()
 	h.Del("Content-Length")
 	h.Del("Content-Disposition")
@@ -205,6 +214,7 @@ func WriteError(w http.ResponseWriter, r *http.Request, err error) {
 // fault logs what the user will not see of err and returns what he will.
 func (s *service) fault(ctx context.Context, err error) *Fault {
 	f := FaultOf(ctx, err)
+	CallerOf(ctx).Deed.Fail(f.Err)
 	if f.Err.Code == CodeFailed {
 		if cause := f.Err.Unwrap(); cause != nil {
 			err = cause

@@ -29,7 +29,8 @@ type Access interface {
 
 // Session says who is asking.
 type Session struct {
-	Access    string     `json:"access" enum:"none,session,local" doc:"none: a login code is needed; session: a browser that logged in; local: the socket"`
+	Access    string     `json:"access" enum:"none,session,token,local" doc:"none: a login code is needed; session: a browser that logged in; token: a program with a token; local: the socket"`
+	Scope     string     `json:"scope,omitempty" enum:"read,write,admin" doc:"Of the token"`
 	Expires   *time.Time `json:"expires,omitempty"`
 	Challenge string     `json:"challenge,omitempty" doc:"Given to a browser whose cookie is right but which sent no secret: sign it and call resume"`
 }

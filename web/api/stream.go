@@ -244,7 +244,7 @@ func errStopping() error {
 }
 
 func (s *service) sendError(ctx context.Context, w *sseWriter, err error) {
-	w.event(0, "error", s.fault(ctx, err).Body(ctx).Error)
+	w.event(0, "error", s.fault(ctx, err).Body(ctx).Error) // fault tells the audit log, whose answer had begun well
 }
 
 // startSSE sends the head of a stream at once, so that the client knows that the peer is alive.

@@ -8,6 +8,9 @@ import (
 	"unicode/utf8"
 )
 
+// Printable makes one safe line of text that may hold bytes from outside, as messages and the audit log need it.
+func Printable(s string) string { return printable(s) }
+
 // printable makes one safe line of text that may hold bytes from outside: control characters, line breaks and
 // characters that reorder text on a screen are escaped.
 func printable(s string) string {

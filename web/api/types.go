@@ -15,7 +15,9 @@ const Version = "1"
 type Status struct {
 	Version    string      `json:"version" doc:"Version of the binary that the peer runs"`
 	APIVersion string      `json:"api_version"`
-	PeerID     string      `json:"peer_id"`
+	PeerID     string      `json:"peer_id" doc:"Of the door, which tickets name"`
+	MemberID   string      `json:"member_id" doc:"Of the identity, which a network knows it by"`
+	Network    string      `json:"network,omitempty" doc:"Name of the network that it is in"`
 	Name       string      `json:"name" doc:"What people call this peer; the host name unless configured"`
 	Home       string      `json:"home,omitempty" doc:"Data directory; told on the local socket only"`
 	Mode       string      `json:"mode" enum:"up,command" doc:"up: a peer that stays; command: it ends with the commands that use it"`
@@ -93,6 +95,7 @@ type EffectiveLimits struct {
 // PeerInfo is one connected peer.
 type PeerInfo struct {
 	PeerID    string    `json:"peer_id"`
+	Member    string    `json:"member,omitempty" doc:"Its name, if it is a member of the network"`
 	Address   string    `json:"address"`
 	Direction string    `json:"direction" enum:"inbound,outbound"`
 	Transport string    `json:"transport" enum:"tcp,quic-v1,other"`
@@ -293,14 +296,16 @@ type LoginCode struct {
 // Event is one change of the peer's state, as the dashboard's stream carries it. Exactly one of the pointers is
 // set, as Type says.
 type Event struct {
-	ID       uint64     `json:"id" doc:"Grows by one with every event of one run of the peer"`
-	Type     string     `json:"type" enum:"transfer,entry,entry_removed,peers,rates,limits,status"`
-	Time     time.Time  `json:"time"`
-	Transfer *Transfer  `json:"transfer,omitempty"`
-	Entry    *Entry     `json:"entry,omitempty"`
-	EntryID  string     `json:"entry_id,omitempty"`
-	Peers    []PeerInfo `json:"peers,omitempty"`
-	Rates    *Rates     `json:"rates,omitempty"`
-	Limits   *Limits    `json:"limits,omitempty"`
-	Status   *Status    `json:"status,omitempty"`
+	ID       uint64         `json:"id" doc:"Grows by one with every event of one run of the peer"`
+	Type     string         `json:"type" enum:"transfer,entry,entry_removed,peers,rates,limits,status,network,members"`
+	Time     time.Time      `json:"time"`
+	Transfer *Transfer      `json:"transfer,omitempty"`
+	Entry    *Entry         `json:"entry,omitempty"`
+	EntryID  string         `json:"entry_id,omitempty"`
+	Peers    []PeerInfo     `json:"peers,omitempty"`
+	Rates    *Rates         `json:"rates,omitempty"`
+	Limits   *Limits        `json:"limits,omitempty"`
+	Status   *Status        `json:"status,omitempty"`
+	Network  *NetworkStatus `json:"network,omitempty"`
+	Members  []Member       `json:"members,omitempty" doc:"Those that changed, or all; nobody is taken off the list while the network is the same"`
 }

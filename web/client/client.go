@@ -7,6 +7,8 @@ package client
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -35,6 +37,7 @@ type Client struct {
 	http   *http.Client
 	base   string
 	secret string
+	token  string
 	silent time.Duration // a stream without a byte for this long is dead
 }
 
@@ -42,6 +45,9 @@ type Client struct {
 type Target struct {
 	base string
 	dial func(ctx context.Context, network, addr string) (net.Conn, error)
+
+	token string      // "": none
+	tls   *tls.Config // nil: as net/http has it
 }
 
 // Unix is the socket at path.
@@ -66,11 +72,12 @@ func New(t Target) *Client {
 	}
 	return &Client{
 		base:   t.base,
+		token:  t.token,
 		silent: 40 * time.Second, // four heartbeats
 		http: &http.Client{
 			Jar: jar,
 			Transport: &http.Transport{
-				DialContext: t.dial, DisableCompression: true, MaxIdleConns: 8, IdleConnTimeout: time.Minute,
+				DialContext: t.dial, TLSClientConfig: t.tls, DisableCompression: true, MaxIdleConns: 8, IdleConnTimeout: time.Minute,
 				MaxResponseHeaderBytes: 64 << 10,
 			},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -179,6 +186,9 @@ func (c *Client) send(ctx context.Context, method, path string, q url.Values, bo
 	if c.secret != "" {
 		req.Header.Set("Cairn-Secret", c.secret)
 	}
+	if c.token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.token)
+	}
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return nil, c.broken(ctx, err)
@@ -217,10 +227,19 @@ func (c *Client) broken(ctx context.Context, err error) error {
 		return api.FaultOf(ctx, ctx.Err()).Err
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
 		return &absent{api.Errorf(api.CodeUnavailable, "no peer is running there").WithHint("cairn up starts one")}
+	case isCertificate(err):
+		return api.Errorf(api.CodeNotPermitted, "the certificate of the peer is not trusted here, or is not for this name").
+			WithHint("cairn ca on the peer's machine prints the authority to trust")
 	case errors.Is(err, os.ErrPermission):
 		return api.Errorf(api.CodeNotPermitted, "the socket of the peer belongs to another user")
 	}
 	return api.Errorf(api.CodeUnavailable, "the connection to the peer broke").WithHint("see whether it still runs: cairn status")
+}
+
+func isCertificate(err error) bool {
+	var v *tls.CertificateVerificationError
+	var h x509.HostnameError
+	return errors.As(err, &v) || errors.As(err, &h)
 }
 
 // absent is an *api.Error that is ErrNoPeer as well.

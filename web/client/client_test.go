@@ -35,7 +35,7 @@ type bench struct {
 }
 
 // start runs a real server over a fake peer and connects to its socket.
-func start(t *testing.T) *bench {
+func start(t *testing.T, change ...func(*web.Config)) *bench {
 	t.Helper()
 	b := &bench{sessions: web.NewSessions(nil), home: t.TempDir()}
 	b.peer = &fakepeer.Peer{
@@ -46,7 +46,11 @@ func start(t *testing.T) *bench {
 		},
 	}
 	var err error
-	b.server, err = web.New(web.Config{Peer: b.peer, Sessions: b.sessions, Home: b.home, HTTP: "127.0.0.1:0", Log: slog.New(slog.DiscardHandler)})
+	cfg := web.Config{Peer: b.peer, Sessions: b.sessions, Home: b.home, HTTP: "127.0.0.1:0", Log: slog.New(slog.DiscardHandler)}
+	for _, f := range change {
+		f(&cfg)
+	}
+	b.server, err = web.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

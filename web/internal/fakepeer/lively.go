@@ -14,6 +14,8 @@ import (
 // What happens depends on the time alone, so that two runs look the same. Safe for concurrent use.
 type Lively struct {
 	*Peer
+	Net *Network // its news are among the events; nil: none
+
 	now   func() time.Time
 	began time.Time
 
@@ -180,8 +182,15 @@ func (l *Lively) Events(ctx context.Context, after uint64) iter.Seq2[api.Event, 
 	return func(yield func(api.Event, error) bool) {
 		tick := time.NewTicker(time.Second)
 		defer tick.Stop()
+		var told uint64
 		for {
-			for _, e := range l.changes() {
+			events := l.changes()
+			if l.Net != nil {
+				var news []api.Event
+				news, told = l.Net.news(told)
+				events = append(events, news...)
+			}
+			for _, e := range events {
 				after++
 				e.ID, e.Time = after, l.now()
 				if !yield(e, nil) {

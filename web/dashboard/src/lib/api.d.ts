@@ -4,6 +4,40 @@
  */
 
 export interface paths {
+    "/v1/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Audit log, newest first */
+        get: operations["audit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/ca": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The certificate authority of the dashboard's own certificate */
+        get: operations["ca"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/car": {
         parameters: {
             query?: never;
@@ -227,6 +261,58 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/invites": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The invites that this peer made, newest first */
+        get: operations["invites"];
+        put?: never;
+        /** Make an invite */
+        post: operations["create-invite"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/invites/{id}/qr.svg": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** An invite as a QR code */
+        get: operations["invite-qr"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/invites/{ref}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** End an invite; who joined by it stays */
+        delete: operations["revoke-invite"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/limits": {
         parameters: {
             query?: never;
@@ -330,6 +416,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/local/network/init": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Make a network; its root key may go into a file of this machine */
+        post: operations["local-init-network"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/local/network/recover": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Use the root key: become an administrator, settle revocations */
+        post: operations["local-recover-network"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/local/revoke": {
         parameters: {
             query?: never;
@@ -392,6 +512,94 @@ export interface paths {
         put?: never;
         /** End the session in all its tabs */
         post: operations["logout"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/members": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Everybody who is or was in the network, this peer first */
+        get: operations["members"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/members/{ref}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One member */
+        get: operations["member"];
+        put?: never;
+        post?: never;
+        /** End a membership for good */
+        delete: operations["revoke-member"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/members/{ref}/name": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Change the name of a member */
+        put: operations["rename-member"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/network": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The network that the peer is in */
+        get: operations["network"];
+        put?: never;
+        /** Make a network; its root key comes back as words, once */
+        post: operations["init-network"];
+        /** Leave the network; this peer's id never returns to it */
+        delete: operations["leave-network"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/network/join": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Become a member by an invite */
+        post: operations["join-network"];
         delete?: never;
         options?: never;
         head?: never;
@@ -586,6 +794,41 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Tokens of programs, without their secrets */
+        get: operations["tokens"];
+        put?: never;
+        /** Make a token; its secret is told once */
+        post: operations["create-token"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/tokens/{ref}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** End a token, by id, the beginning of it, or name */
+        delete: operations["revoke-token"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/transfers": {
         parameters: {
             query?: never;
@@ -697,6 +940,11 @@ export interface components {
             copy?: boolean;
             path: string;
             preserve?: boolean;
+            /**
+             * @description Who may fetch it; default: in a network its members, otherwise nobody
+             * @enum {string}
+             */
+            visibility?: "private" | "network";
         };
         AddResult: {
             entry: components["schemas"]["Entry"];
@@ -718,6 +966,62 @@ export interface components {
             data: components["schemas"]["Warning"];
             /** @enum {string} */
             event: "warning";
+        };
+        Alert: {
+            hint?: string;
+            /** @enum {string} */
+            kind: "clone" | "clock" | "renewal" | "revoked" | "suspended" | "recovery";
+            member_id?: string;
+            message: string;
+            /** Format: date-time */
+            since: string;
+        };
+        AuditPage: {
+            /** Format: int64 */
+            next?: number;
+            records: components["schemas"]["AuditRecord"][];
+        };
+        AuditRecord: {
+            /** @description Such as invite.create, member.revoke, token.create, key.rotate, login, door.denied */
+            action: string;
+            /** @description local, session, token NAME, a peer id, or the peer itself */
+            actor: string;
+            detail?: string;
+            /** @description Address */
+            from?: string;
+            /** Format: int64 */
+            id: number;
+            /** @enum {string} */
+            outcome: "done" | "denied" | "failed";
+            /** @description What it was done to */
+            subject?: string;
+            /** Format: date-time */
+            time: string;
+        };
+        CertificateAuthority: {
+            /** Format: date-time */
+            expires: string;
+            /** @description SHA-256, in hex */
+            fingerprint: string;
+            name: string;
+            pem: string;
+            /** @description Names and addresses that it can vouch for, and no others */
+            permitted: string[];
+        };
+        Connection: {
+            address: string;
+            /** @enum {string} */
+            direction: "inbound" | "outbound";
+            /** Format: int64 */
+            down_bps: number;
+            /** Format: double */
+            rtt_ms: number;
+            /** Format: date-time */
+            since: string;
+            /** @enum {string} */
+            transport: "tcp" | "quic-v1" | "other";
+            /** Format: int64 */
+            up_bps: number;
         };
         DirEntry: {
             cid: string;
@@ -790,6 +1094,9 @@ export interface components {
              */
             id: number;
             limits?: components["schemas"]["Limits"];
+            /** @description Those that changed, or all; nobody is taken off the list while the network is the same */
+            members?: components["schemas"]["Member"][];
+            network?: components["schemas"]["NetworkStatus"];
             peers?: components["schemas"]["PeerInfo"][];
             rates?: components["schemas"]["Rates"];
             status?: components["schemas"]["Status"];
@@ -797,7 +1104,7 @@ export interface components {
             time: string;
             transfer?: components["schemas"]["Transfer"];
             /** @enum {string} */
-            type: "transfer" | "entry" | "entry_removed" | "peers" | "rates" | "limits" | "status";
+            type: "transfer" | "entry" | "entry_removed" | "peers" | "rates" | "limits" | "status" | "network" | "members";
         };
         /** @description One server-sent event: its name and what its data decodes to */
         EventStream: {
@@ -816,6 +1123,14 @@ export interface components {
             data: components["schemas"]["Event"];
             /** @enum {string} */
             event: "limits";
+        } | {
+            data: components["schemas"]["Event"];
+            /** @enum {string} */
+            event: "members";
+        } | {
+            data: components["schemas"]["Event"];
+            /** @enum {string} */
+            event: "network";
         } | {
             data: components["schemas"]["Event"];
             /** @enum {string} */
@@ -895,7 +1210,7 @@ export interface components {
             output?: string;
             /** @description Absolute path */
             output_dir?: string;
-            /** @description A CID or entry that this peer holds */
+            /** @description A CID or entry that this peer holds, or the CID of what a connected member of its network shows to the others */
             ref?: string;
             tickets?: string[];
             /**
@@ -964,6 +1279,70 @@ export interface components {
             /** Format: int64 */
             up: number;
         };
+        InitRequest: {
+            /** @description Of the network */
+            name: string;
+            /** @description Of the recovery file */
+            passphrase?: string;
+            /** @description Of this peer in it; empty: its configured name */
+            peer_name?: string;
+            /** @description Absolute path of the file to make; on the socket only */
+            recovery_file?: string;
+        };
+        InitResult: {
+            network: components["schemas"]["NetworkStatus"];
+            recovery_file?: string;
+            /** @description The root key. Whoever has it owns the network */
+            recovery_words?: string;
+        };
+        Invite: {
+            classes: string[];
+            coordinator: boolean;
+            /** Format: date-time */
+            created: string;
+            /** Format: date-time */
+            expires: string;
+            for?: string;
+            id: string;
+            /** @enum {string} */
+            role: "reader" | "member" | "admin";
+            /** @enum {string} */
+            state: "open" | "used" | "expired" | "revoked";
+            /** @description The invite itself; who has it can join */
+            text: string;
+            /** @description Peer ids that joined by it */
+            used: string[];
+            /** Format: int64 */
+            uses: number;
+            zone?: string;
+        };
+        InviteRequest: {
+            classes?: string[];
+            /**
+             * Format: int64
+             * @description 0: 24 h; at most 30 days
+             */
+            expire_seconds?: number;
+            /** @description Peer id of the one machine that may use it (cairn id prints it) */
+            for?: string;
+            no_coordinator?: boolean;
+            /**
+             * @description Default: member
+             * @enum {string}
+             */
+            role?: "reader" | "member" | "admin";
+            /**
+             * Format: int64
+             * @description 0: 1
+             */
+            uses?: number;
+            zone?: string;
+        };
+        JoinRequest: {
+            invite: string;
+            /** @description Of this peer in the network; empty: its configured name */
+            name?: string;
+        };
         Limit: {
             name: string;
             /** Format: int64 */
@@ -1026,6 +1405,99 @@ export interface components {
             expires: string;
             secret: string;
         };
+        Member: {
+            classes: string[];
+            /** @description Two machines run with its identity */
+            cloned: boolean;
+            /** @description None: it is not connected now */
+            connection?: components["schemas"]["Connection"];
+            /** @description May become a coordinator */
+            coordinator: boolean;
+            /**
+             * Format: date-time
+             * @description Of the certificate
+             */
+            expires?: string;
+            id: string;
+            /** @description Peer id of the administrator behind the certificate */
+            issued_by?: string;
+            /** Format: date-time */
+            joined?: string;
+            /** Format: date-time */
+            last_seen?: string;
+            name: string;
+            reason?: string;
+            revoked_by?: string;
+            /** @enum {string} */
+            role: "reader" | "member" | "admin";
+            self: boolean;
+            /** @enum {string} */
+            state: "valid" | "early" | "expired" | "void" | "revoked" | "suspended" | "left";
+            /** @description Of the binary that it runs */
+            version?: string;
+            zone?: string;
+        };
+        NetworkStatus: {
+            /** @description Where other members reach this peer */
+            addresses: string[];
+            /**
+             * Format: int64
+             * @description In force
+             */
+            administrators: number;
+            alerts: components["schemas"]["Alert"][];
+            /** Format: int64 */
+            connected: number;
+            /** Format: date-time */
+            created?: string;
+            /**
+             * Format: date-time
+             * @description Of this peer's certificate; renewed daily while an administrator can be reached
+             */
+            expires?: string;
+            /** @description Fingerprint of the root key */
+            id?: string;
+            joined: boolean;
+            /** @description Resource limits of the member host */
+            limits: components["schemas"]["Limit"][];
+            /** @description Peer id of this peer's identity, which certificates and invites name; there before it joins */
+            member_id: string;
+            /**
+             * Format: int64
+             * @description In force
+             */
+            members: number;
+            name?: string;
+            /** @description Why it is not valid, in words */
+            reason?: string;
+            /** @enum {string} */
+            role?: "reader" | "member" | "admin";
+            /** @description Name of this peer in the network */
+            self_name: string;
+            /**
+             * @description Of this peer's own membership
+             * @enum {string}
+             */
+            state?: "valid" | "early" | "expired" | "void" | "revoked" | "suspended" | "left";
+        };
+        NewToken: {
+            /** Format: date-time */
+            created: string;
+            /** Format: date-time */
+            expires: string;
+            id: string;
+            /** @description Address that it was last used from */
+            last_from?: string;
+            /** Format: date-time */
+            last_used?: string;
+            name: string;
+            /** @enum {string} */
+            scope: "read" | "write" | "admin";
+            /** @description Send it as Authorization: Bearer */
+            secret: string;
+            /** @enum {string} */
+            state: "active" | "expired" | "revoked";
+        };
         OpenRequest: {
             /** @description A file or directory below it */
             path?: string;
@@ -1059,6 +1531,8 @@ export interface components {
             down_bps: number;
             /** Format: int64 */
             down_bytes: number;
+            /** @description Its name, if it is a member of the network */
+            member?: string;
             peer_id: string;
             /** Format: double */
             rtt_ms: number;
@@ -1161,24 +1635,61 @@ export interface components {
             /** Format: int64 */
             up_total: number;
         };
+        RecoverRequest: {
+            /** @description Absolute path */
+            file?: string;
+            /** @description Members whose revocations do not count: id or name */
+            keep?: string[];
+            /** @description Of the network, when the peer knows nothing of it and there is no file */
+            name?: string;
+            passphrase?: string;
+            /** @description Members that the root revokes: id or name */
+            revoke?: string[];
+            words?: string;
+        };
+        RecoverResult: {
+            /** @description In words */
+            did: string[];
+            network: components["schemas"]["NetworkStatus"];
+        };
         RefRequest: {
             ref: string;
+        };
+        RenameRequest: {
+            name: string;
         };
         ResumeRequest: {
             challenge: string;
             /** @description ECDSA P-256 with SHA-256 over the text cairn-resume-1: followed by the challenge; r and s, 64 bytes, base64url */
             signature: string;
         };
+        RevokeResult: {
+            /** @description Others that ended with it */
+            ended: components["schemas"]["Member"][];
+            /** @description Others that it had issued, which this peer has taken over */
+            kept: components["schemas"]["Member"][];
+            member: components["schemas"]["Member"];
+            /**
+             * Format: int64
+             * @description Connected members that have it now
+             */
+            told: number;
+        };
         Session: {
             /**
-             * @description none: a login code is needed; session: a browser that logged in; local: the socket
+             * @description none: a login code is needed; session: a browser that logged in; token: a program with a token; local: the socket
              * @enum {string}
              */
-            access: "none" | "session" | "local";
+            access: "none" | "session" | "token" | "local";
             /** @description Given to a browser whose cookie is right but which sent no secret: sign it and call resume */
             challenge?: string;
             /** Format: date-time */
             expires?: string;
+            /**
+             * @description Of the token
+             * @enum {string}
+             */
+            scope?: "read" | "write" | "admin";
         };
         ShareRequest: {
             copy?: boolean;
@@ -1197,6 +1708,11 @@ export interface components {
             paths: string[];
             /** @description Keep modes and times */
             preserve?: boolean;
+            /**
+             * @description Who may fetch it besides those with a ticket; default: nobody
+             * @enum {string}
+             */
+            visibility?: "private" | "network";
         };
         ShareResult: {
             entry: components["schemas"]["Entry"];
@@ -1235,6 +1751,8 @@ export interface components {
             http?: string;
             /** @description Resource limits in force */
             limits: components["schemas"]["Limit"][];
+            /** @description Of the identity, which a network knows it by */
+            member_id: string;
             /**
              * @description up: a peer that stays; command: it ends with the commands that use it
              * @enum {string}
@@ -1242,6 +1760,9 @@ export interface components {
             mode: "up" | "command";
             /** @description What people call this peer; the host name unless configured */
             name: string;
+            /** @description Name of the network that it is in */
+            network?: string;
+            /** @description Of the door, which tickets name */
             peer_id: string;
             /**
              * Format: int64
@@ -1333,6 +1854,36 @@ export interface components {
             expire_seconds?: number;
             /** @description Do not introduce downloaders to each other */
             no_swarm?: boolean;
+        };
+        Token: {
+            /** Format: date-time */
+            created: string;
+            /** Format: date-time */
+            expires: string;
+            id: string;
+            /** @description Address that it was last used from */
+            last_from?: string;
+            /** Format: date-time */
+            last_used?: string;
+            name: string;
+            /** @enum {string} */
+            scope: "read" | "write" | "admin";
+            /** @enum {string} */
+            state: "active" | "expired" | "revoked";
+        };
+        TokenRequest: {
+            /**
+             * Format: int64
+             * @description 0: 30 days
+             */
+            expire_seconds?: number;
+            /** @description What it is for */
+            name?: string;
+            /**
+             * @description Default: read
+             * @enum {string}
+             */
+            scope?: "read" | "write" | "admin";
         };
         Transfer: {
             /** Format: int64 */
@@ -1463,6 +2014,11 @@ export interface components {
 export type AddRequest = components['schemas']['AddRequest'];
 export type AddResult = components['schemas']['AddResult'];
 export type AddStream = components['schemas']['AddStream'];
+export type Alert = components['schemas']['Alert'];
+export type AuditPage = components['schemas']['AuditPage'];
+export type AuditRecord = components['schemas']['AuditRecord'];
+export type CertificateAuthority = components['schemas']['CertificateAuthority'];
+export type Connection = components['schemas']['Connection'];
 export type DirEntry = components['schemas']['DirEntry'];
 export type EffectiveLimits = components['schemas']['EffectiveLimits'];
 export type Entry = components['schemas']['Entry'];
@@ -1480,6 +2036,11 @@ export type GetStream = components['schemas']['GetStream'];
 export type GetsRequest = components['schemas']['GetsRequest'];
 export type Health = components['schemas']['Health'];
 export type HourLimit = components['schemas']['HourLimit'];
+export type InitRequest = components['schemas']['InitRequest'];
+export type InitResult = components['schemas']['InitResult'];
+export type Invite = components['schemas']['Invite'];
+export type InviteRequest = components['schemas']['InviteRequest'];
+export type JoinRequest = components['schemas']['JoinRequest'];
 export type Limit = components['schemas']['Limit'];
 export type Limits = components['schemas']['Limits'];
 export type Link = components['schemas']['Link'];
@@ -1488,6 +2049,9 @@ export type Listing = components['schemas']['Listing'];
 export type LoginCode = components['schemas']['LoginCode'];
 export type LoginRequest = components['schemas']['LoginRequest'];
 export type LoginResult = components['schemas']['LoginResult'];
+export type Member = components['schemas']['Member'];
+export type NetworkStatus = components['schemas']['NetworkStatus'];
+export type NewToken = components['schemas']['NewToken'];
 export type OpenRequest = components['schemas']['OpenRequest'];
 export type Opened = components['schemas']['Opened'];
 export type PeerInfo = components['schemas']['PeerInfo'];
@@ -1498,8 +2062,12 @@ export type Progress = components['schemas']['Progress'];
 export type RateHistory = components['schemas']['RateHistory'];
 export type RateSeries = components['schemas']['RateSeries'];
 export type Rates = components['schemas']['Rates'];
+export type RecoverRequest = components['schemas']['RecoverRequest'];
+export type RecoverResult = components['schemas']['RecoverResult'];
 export type RefRequest = components['schemas']['RefRequest'];
+export type RenameRequest = components['schemas']['RenameRequest'];
 export type ResumeRequest = components['schemas']['ResumeRequest'];
+export type RevokeResult = components['schemas']['RevokeResult'];
 export type Session = components['schemas']['Session'];
 export type ShareRequest = components['schemas']['ShareRequest'];
 export type ShareResult = components['schemas']['ShareResult'];
@@ -1509,6 +2077,8 @@ export type Status = components['schemas']['Status'];
 export type StoreStatus = components['schemas']['StoreStatus'];
 export type Ticket = components['schemas']['Ticket'];
 export type TicketOptions = components['schemas']['TicketOptions'];
+export type Token = components['schemas']['Token'];
+export type TokenRequest = components['schemas']['TokenRequest'];
 export type Transfer = components['schemas']['Transfer'];
 export type TransferSource = components['schemas']['TransferSource'];
 export type VerifyResult = components['schemas']['VerifyResult'];
@@ -1517,6 +2087,68 @@ export type Warning = components['schemas']['Warning'];
 export type WatchStream = components['schemas']['WatchStream'];
 export type $defs = Record<string, never>;
 export interface operations {
+    audit: {
+        parameters: {
+            query?: {
+                /** @description Only records before the one with this id; 0: from the newest */
+                before?: number;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditPage"];
+                };
+            };
+            /** @description Failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    ca: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CertificateAuthority"];
+                };
+            };
+            /** @description Failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     "import-car": {
         parameters: {
             query: {
@@ -2014,6 +2646,131 @@ export interface operations {
             };
         };
     };
+    invites: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Invite"][];
+                };
+            };
+            /** @description Failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "create-invite": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["InviteRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Invite"];
+                };
+            };
+            /** @description Failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "invite-qr": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The code, black on white with its quiet zone; it has no size of its own */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/svg+xml": string;
+                };
+            };
+            /** @description Failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "revoke-invite": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description An invite's id or text */
+                ref: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Invite"];
+                };
+            };
+            /** @description Failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     limits: {
         parameters: {
             query?: never;
@@ -2231,6 +2988,72 @@ export interface operations {
             };
         };
     };
+    "local-init-network": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["InitRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InitResult"];
+                };
+            };
+            /** @description Failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "local-recover-network": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RecoverRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecoverResult"];
+                };
+            };
+            /** @description Failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     "local-revoke": {
         parameters: {
             query?: never;
@@ -2347,6 +3170,261 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    members: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Member"][];
+                };
+            };
+            /** @description Failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    member: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A member's id, the beginning of it, or its name */
+                ref: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Member"];
+                };
+            };
+            /** @description Failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "revoke-member": {
+        parameters: {
+            query?: {
+                /** @description Of an administrator: what it issued ends too. Otherwise this peer takes it over */
+                void?: boolean;
+                reason?: string;
+            };
+            header?: never;
+            path: {
+                /** @description A member's id, the beginning of it, or its name */
+                ref: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RevokeResult"];
+                };
+            };
+            /** @description Failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "rename-member": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A member's id, the beginning of it, or its name */
+                ref: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RenameRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Member"];
+                };
+            };
+            /** @description Failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    network: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NetworkStatus"];
+                };
+            };
+            /** @description Failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "init-network": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["InitRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InitResult"];
+                };
+            };
+            /** @description Failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "leave-network": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "join-network": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["JoinRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NetworkStatus"];
+                };
             };
             /** @description Failure */
             default: {
@@ -2731,6 +3809,100 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Ticket"][];
+                };
+            };
+            /** @description Failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    tokens: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Token"][];
+                };
+            };
+            /** @description Failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "create-token": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TokenRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NewToken"];
+                };
+            };
+            /** @description Failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "revoke-token": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description An entry's id or a CID */
+                ref: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Token"];
                 };
             };
             /** @description Failure */

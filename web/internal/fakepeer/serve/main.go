@@ -20,17 +20,36 @@ import (
 
 func main() {
 	addr := flag.String("http", "127.0.0.1:0", "loopback address and port")
+	kind := flag.String("network", "home", "network that the peer is in: home, none, cut (this peer was revoked), crowd (1,000 members) or absent (the peer can be in none)")
 	flag.Parse()
-	if err := serve(*addr); err != nil {
+	if err := serve(*addr, *kind); err != nil {
 		fmt.Fprintln(os.Stderr, "serve:", err)
 		os.Exit(1)
 	}
 }
 
-func serve(addr string) error {
+func network(kind string) *fakepeer.Network {
+	switch kind {
+	case "none":
+		return fakepeer.NewNetwork(time.Now)
+	case "cut":
+		return fakepeer.NewCutOff(time.Now)
+	case "crowd":
+		return fakepeer.NewCrowd(time.Now, 1000)
+	case "absent":
+		return nil
+	}
+	return fakepeer.NewHousehold(time.Now)
+}
+
+func serve(addr, kind string) error {
 	sessions := web.NewSessions(nil)
 	peer := fakepeer.NewLively(&fakepeer.Peer{File: []byte("a file"), Changes: make(chan api.Event), Updates: make(chan api.ShareUpdate)}, time.Now)
-	s, err := web.New(web.Config{Peer: peer, Sessions: sessions, HTTP: addr, Dashboard: dashboard.FS()})
+	cfg := web.Config{Peer: peer, Sessions: sessions, HTTP: addr, Dashboard: dashboard.FS(), Settings: fakepeer.NewSettings()}
+	if n := network(kind); n != nil {
+		peer.Net, cfg.Network = n, n
+	}
+	s, err := web.New(cfg)
 	if err != nil {
 		return err
 	}
