@@ -95,6 +95,11 @@ func routes() []route {
 		{"GET /v1/audit", classQuick},
 		{"GET /v1/ca", classQuick},
 
+		{"GET /v1/local/keys", classQuick},
+		{"POST /v1/local/keys/passphrase", classQuick},
+		{"POST /v1/local/keys/rotate", classStream},
+		{"POST /v1/local/keys/backup", classQuick},
+
 		{"POST /v1/local/share", classStream},
 		{"POST /v1/local/add", classStream},
 		{"POST /v1/local/get", classStream},

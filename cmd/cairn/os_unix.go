@@ -9,6 +9,9 @@ import (
 	"syscall"
 )
 
+// terminalName is the terminal of the process, whatever its streams are.
+const terminalName = "/dev/tty"
+
 // endSignals are the signals that ask the process to end. SIGHUP is one only where the user did not ask for it to
 // be ignored (nohup).
 func endSignals() []os.Signal {

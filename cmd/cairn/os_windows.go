@@ -8,6 +8,9 @@ import (
 	"golang.org/x/sys/windows"
 )
 
+// terminalName is the console of the process, whatever its streams are.
+const terminalName = "CONIN$"
+
 // endSignals are the signals that ask the process to end; closing the console window arrives as SIGTERM.
 func endSignals() []os.Signal { return []os.Signal{os.Interrupt, syscall.SIGTERM} }
 

@@ -91,7 +91,7 @@ func runUp(ctx context.Context, e *env, flags map[string]string) error {
 // over; another peer that stays is not.
 func (e *env) takeHome(ctx context.Context, flags map[string]string) (local, error) {
 	for began := time.Now(); ; {
-		n, err := e.doors.become(ctx, settings{home: e.home, mode: "up", flags: e.configFlags(flags), logger: e.upLogger, warn: e.warn})
+		n, err := e.doors.become(ctx, settings{home: e.home, mode: "up", flags: e.configFlags(flags), logger: e.upLogger, warn: e.warn, passphrase: e.unlock(ctx)})
 		if !isLocked(err) {
 			return n, err
 		}

@@ -29,9 +29,10 @@ type Mux = humago.Mux
 type Config struct {
 	Peer     Peer
 	Access   Access
-	Network  Network  // nil: this peer can be in none
-	Settings Settings // nil: this peer has no configuration
+	Network  Network // nil: this peer can be in none
+	Keys     Keys    // nil: this peer keeps none
 	Log      *slog.Logger
+	Settings Settings // nil: this peer has no configuration
 	// Heartbeat is the time between comments on a silent stream; 0: 10 s.
 	Heartbeat time.Duration
 	// Stopping is closed when the server begins to stop: streams end with an error event. nil: never.
@@ -77,6 +78,7 @@ func Register(m Mux, cfg Config) *huma.OpenAPI {
 	s.limits()
 	s.content()
 	s.network()
+	s.keys()
 	s.settings()
 	s.local()
 	s.security()
