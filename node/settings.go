@@ -17,9 +17,9 @@ type settings struct {
 	from     config.Source
 	setLevel func(string) error // nil: the level of the log stays
 	changed  func()             // hears of every change that holds, outside of the lock
+	log      *slog.Logger
 
-	keepAudit func(bytes int64)
-	log       *slog.Logger
+	keepAudit func(auditLimits) // bounds the audit log
 
 	mu   sync.Mutex
 	held []config.Setting // what holds now, every key
@@ -30,11 +30,11 @@ type settings struct {
 type live struct {
 	name      string
 	downloads string
-	auditSize int64 // in bytes
+	audit     auditLimits
 }
 
 // newSettings takes the configuration that the peer was started with.
-func newSettings(cfg Config, changed func(), keepAudit func(int64), log *slog.Logger) *settings {
+func newSettings(cfg Config, changed func(), keepAudit func(auditLimits), log *slog.Logger) *settings {
 	s := &settings{from: cfg.From, setLevel: cfg.SetLogLevel, changed: changed, keepAudit: keepAudit, log: log, held: slices.Clone(cfg.Settings), now: liveOf(cfg)}
 	if s.from.Home == "" {
 		s.from.Home = cfg.Home
@@ -48,7 +48,7 @@ func newSettings(cfg Config, changed func(), keepAudit func(int64), log *slog.Lo
 }
 
 func liveOf(c Config) live {
-	return live{name: c.Name, downloads: c.Downloads, auditSize: c.AuditSize}
+	return live{name: c.Name, downloads: c.Downloads, audit: auditLimits{c.AuditAge, c.AuditSize}}
 }
 
 // name is what people call this peer.
@@ -167,7 +167,8 @@ func (s *settings) applyKey(key string, want live, value string) bool {
 	case "downloads":
 		s.now.downloads = want.downloads
 	case "audit.keep":
-		s.keepAudit(want.auditSize)
+		s.now.audit = want.audit
+		s.keepAudit(want.audit)
 	case "log.level":
 		return s.setLevel != nil && s.setLevel(value) == nil
 	default:

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"cairn/node/config"
 	"cairn/web/api"
@@ -35,7 +36,7 @@ func settingsOf(t *testing.T, text string, flags map[string]string) (s *settings
 		*level = text
 		return nil
 	}
-	return newSettings(l.Config, nil, func(int64) {}, slog.New(slog.DiscardHandler)), level
+	return newSettings(l.Config, nil, func(auditLimits) {}, slog.New(slog.DiscardHandler)), level
 }
 
 func writeConfig(t *testing.T, home, text string) {
@@ -81,16 +82,16 @@ func TestSettingsTable(t *testing.T) {
 
 func TestSettingsApply(t *testing.T) {
 	s, level := settingsOf(t, "name = \"old\"\n", nil)
-	told, kept := 0, int64(0)
-	s.keepAudit = func(n int64) { kept = n }
+	told, kept := 0, auditLimits{}
+	s.keepAudit = func(l auditLimits) { kept = l }
 	s.changed = func() { told++ }
-	for key, value := range map[string]string{"name": "new", "downloads": "/srv/d", "log.level": "debug", "audit.keep": "16MiB"} {
+	for key, value := range map[string]string{"name": "new", "downloads": "/srv/d", "log.level": "debug", "audit.keep": "7d"} {
 		if _, err := s.SetSetting(local(t), key, value); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if s.name() != "new" || s.downloads() != "/srv/d" || *level != "debug" || kept != 16<<20 || told != 4 {
-		t.Errorf("%q %q %q %d, told %d times", s.name(), s.downloads(), *level, kept, told)
+	if s.name() != "new" || s.downloads() != "/srv/d" || *level != "debug" || kept != (auditLimits{age: 7 * 24 * time.Hour}) || told != 4 {
+		t.Errorf("%q %q %q %v, told %d times", s.name(), s.downloads(), *level, kept, told)
 	}
 	if x, err := s.SetSetting(local(t), "downloads", ""); err != nil || x.Value != "" || s.downloads() != filepath.Join(s.from.Home, "downloads") {
 		t.Errorf("%+v %v %q", x, err, s.downloads())
@@ -108,7 +109,7 @@ func TestSettingsApply(t *testing.T) {
 	if err != nil || s.name() != "newest" || setting(t, all, "name").Pending != "" || setting(t, all, "mdns").Value != "true" || setting(t, all, "mdns").Pending != "false" {
 		t.Errorf("%+v %v", all, err)
 	}
-	if x := setting(t, all, "audit.keep"); x.Value != "64MiB" || x.Origin != "default" || kept != 64<<20 {
+	if x := setting(t, all, "audit.keep"); x.Value != "365d,64MiB" || x.Origin != "default" {
 		t.Errorf("taken out of the file: %+v", x)
 	}
 }

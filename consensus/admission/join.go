@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"time"
 
@@ -138,11 +139,21 @@ func tellsMore(a, b error) error {
 	return a
 }
 
-// askLong asks one contact until it is not busy.
+// brokenTries is how often a contact is asked whose connection broke.
+const brokenTries = 3
+
+// askLong asks one contact until it is not busy. A connection that breaks in the middle is tried again: the answer is
+// the same, and somebody who has just left a network meets the end of his old connections.
 func (cfg JoinConfig) askLong(ctx context.Context, c membership.Contact, docs []membership.Doc) (Joined, error) {
+	broken := 0
 	for wait := busyWait; ; wait = min(2*wait, 2*time.Second) {
 		j, err := cfg.ask(ctx, c, docs)
-		if !errors.Is(err, ErrBusy) || ctx.Err() != nil {
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, network.ErrReset) {
+			broken++
+		} else if !errors.Is(err, ErrBusy) {
+			return j, err
+		}
+		if broken == brokenTries || ctx.Err() != nil {
 			return j, err
 		}
 		pause := time.NewTimer(wait/2 + rand.N(wait))

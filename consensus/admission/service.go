@@ -39,9 +39,9 @@ type Service struct {
 	mu            sync.Mutex
 	links         map[network.Conn]*link
 	presences     map[peer.ID]*presence
-	doorsCut      map[peer.ID]bool      // whose door's connections were ended with the membership
 	presenceSums  map[[32]byte]struct{} // of the envelopes in presences
 	presenceRates map[peer.ID]*bucket
+	doorsCut      map[peer.ID]bool // whose door's connections were ended with the membership
 	lastSeen      map[peer.ID]time.Time
 	skews         map[peer.ID]time.Duration
 	sightings     sightings
@@ -80,7 +80,7 @@ func New(cfg Config) (*Service, error) {
 	}
 	s := &Service{
 		cfg: cfg, self: self, instance: newInstance(), t: defaultTiming(), keeper: newKeeper(cfg.Store), wake: make(chan struct{}, 1),
-		links: map[network.Conn]*link{}, presences: map[peer.ID]*presence{}, doorsCut: map[peer.ID]bool{}, presenceRates: map[peer.ID]*bucket{}, presenceSums: map[[32]byte]struct{}{}, renewRates: map[peer.ID]*bucket{}, lastSeen: map[peer.ID]time.Time{}, skews: map[peer.ID]time.Duration{},
+		links: map[network.Conn]*link{}, presences: map[peer.ID]*presence{}, presenceRates: map[peer.ID]*bucket{}, presenceSums: map[[32]byte]struct{}{}, renewRates: map[peer.ID]*bucket{}, doorsCut: map[peer.ID]bool{}, lastSeen: map[peer.ID]time.Time{}, skews: map[peer.ID]time.Duration{},
 		sightings: sightings{}, cloned: map[peer.ID]time.Time{}, contacts: map[peer.ID]*contact{},
 		known: map[membership.DocID]struct{}{}, acks: map[uint64]*waiter{},
 	}

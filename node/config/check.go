@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -240,6 +241,47 @@ func sizeText(n int64) string {
 		}
 	}
 	return strconv.FormatInt(n, 10)
+}
+
+// maxKeep is the longest age of audit.keep: 100 years.
+const maxKeep = 100 * 365 * 24 * time.Hour
+
+func checkKeep(s string) (string, error) {
+	if _, _, err := parseKeep(s); err != nil {
+		return "", err
+	}
+	return strings.Join(items(s), ","), nil
+}
+
+// parseKeep reads an age, a size or both; 0: no bound.
+func parseKeep(s string) (age time.Duration, size int64, err error) {
+	wrong := bad("%s is neither an age such as 90d, nor a size such as 16MiB, nor both", quote(s)).WithHint("write it like 90d,16MiB, or none for no bound")
+	all := items(s)
+	if len(all) == 1 && all[0] == "none" {
+		return 0, 0, nil
+	}
+	if len(all) == 0 || len(all) > 2 {
+		return 0, 0, wrong
+	}
+	for _, item := range all {
+		if days, isAge := strings.CutSuffix(item, "d"); isAge {
+			n, err := strconv.ParseInt(days, 10, 32)
+			if err != nil || n < 1 || time.Duration(n) > maxKeep/(24*time.Hour) || age > 0 {
+				return 0, 0, wrong
+			}
+			age = time.Duration(n) * 24 * time.Hour
+			continue
+		}
+		n, err := parseSize(item)
+		if err != nil || size > 0 {
+			return 0, 0, wrong
+		}
+		if n < 64<<10 {
+			return 0, 0, bad("%s is less than 64KiB", quote(item)).WithHint("an audit log that small forgets before anybody has looked")
+		}
+		size = n
+	}
+	return age, size, nil
 }
 
 func checkLevels(s string) (string, error) {

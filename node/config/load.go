@@ -205,10 +205,10 @@ func (l *Loaded) build(in Input) {
 		Downloads: l.value("downloads"),
 		Reserve:   bytes("reserve"),
 		MDNS:      on("mdns"),
-		AuditSize: bytes("audit.keep"),
 		LogLevel:  l.value("log.level"),
 		LogFormat: l.value("log.format"),
 	}
+	c.AuditAge, c.AuditSize, _ = parseKeep(l.value("audit.keep")) // checked
 	if c.HTTP == "off" {
 		c.HTTP = ""
 	}

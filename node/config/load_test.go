@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"cairn/swarm/transport"
 	"cairn/web/api"
@@ -31,7 +32,7 @@ func TestDefaults(t *testing.T) {
 		t.Fatal(probs)
 	}
 	want := Config{Home: "/home/p", Name: "attic", HTTP: "127.0.0.1:4747", TLS: TLS{Mode: TLSOff}, Downloads: filepath.Join("/home/p", "downloads"),
-		MDNS: true, AuditSize: 64 << 20}
+		MDNS: true, AuditAge: 365 * 24 * time.Hour, AuditSize: 64 << 20}
 	got := l.Config
 	if !slices.Equal(got.Limits.List(), (transport.Limits{}).List()) {
 		t.Errorf("limits %v", got.Limits)
@@ -167,7 +168,7 @@ func TestProblems(t *testing.T) {
 		"http = \"4747\"", "http = \"127.0.0.1:http\"", "http = \"127.0.0.1:99999\"", "http = \"no way:1\"", "http = \"of\"", "http = \"0.0.0.0:4747\"", "http = \":4747\"",
 		"http.tls = \"acm\"", "http.tls = \"files\"", "http.tls = \"files\"\nhttp.cert = \"/c\"", "http.tls = \"acme\"", "http.tls = \"acme\"\nacme.domains = [\"a.example\"]",
 		"http.names = [\"https://x\"]", "acme.domains = [\"10.0.0.1\"]", "acme.domains = [\"attic\"]", "acme.email = \"Me <me@example.com>\"", "acme.directory = \"http://x/\"",
-		"acme.directory = \"https://me:secret@x/\"", "acme.directory = \"x\"", "audit.keep = \"long\"", "audit.keep = \"1KiB\"",
+		"acme.directory = \"https://me:secret@x/\"", "acme.directory = \"x\"", "audit.keep = \"long\"", "audit.keep = \"90d,80d\"", "audit.keep = \"1KiB\"", "audit.keep = \"0d\"",
 		"log.level = \"loud\"", "log.format = \"jsn\"", "limits.connections = 0", "limits.connections = \"many\"", "limits.connections = 010", "limits.memory_bytes = \"1KiB\"",
 		"limits.connections = 100\n limits.connections_inbound = 101", "limits.memory_per_peer_bytes = \"1GiB\"", "listen = \"/ip4/1.2.3.4/tcp/1\"\nmember.listen = \"/ip4/1.2.3.4/tcp/1\"",
 		"a = 1\nb = 2\nname = 3", "name = \"caf\xe9\"", "\ufeffnmae = 1", "\xff\xfen\x00a\x00", strings.Repeat("#", MaxFile+1),

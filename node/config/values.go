@@ -30,10 +30,11 @@ type Config struct {
 	HTTP         string   // host:port of the dashboard; "" for none
 	TLS          TLS
 	ACME         ACME
-	Downloads    string // where the dashboard's downloads go; default: HOME/downloads
-	Reserve      int64  // bytes kept free on the store's file system; 0: the store's default
-	MDNS         bool   // announce and look for ticket peers on the local network
-	AuditSize    int64  // bytes of the audit log that are kept; 0: 64 MiB
+	Downloads    string        // where the dashboard's downloads go; default: HOME/downloads
+	Reserve      int64         // bytes kept free on the store's file system; 0: the store's default
+	MDNS         bool          // announce and look for ticket peers on the local network
+	AuditAge     time.Duration // how long records of the audit log are kept; 0: for ever
+	AuditSize    int64         // bytes of the audit log that are kept; 0: all
 	LogLevel     string
 	LogFormat    string
 	Limits       transport.Limits // of each host; zero fields mean the default
