@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -15,7 +14,6 @@ import (
 
 const (
 	auditQueue = 1024            // records that wait to be written; more are counted, not kept
-	auditKeep  = int64(64 << 20) // bytes of all files, unless configured
 	auditFile  = int64(8 << 20)  // of one file at most
 	auditLeast = int64(64 << 10) // of one file at least
 	auditCount = time.Minute     // after which denials that were left out are told as a number
@@ -47,12 +45,18 @@ type audit struct {
 	failed bool // the last write did, which was logged
 }
 
+// auditLimits say how much of the log is kept.
+type auditLimits struct {
+	age  time.Duration // of the newest record of a file that is full; 0: any
+	size int64         // bytes of all files together; 0: any
+}
+
 // openAudit opens the log in a home and puts right what a crash left. What is wrong with it otherwise is recorded in it.
-func openAudit(dir string, keep int64, now func() time.Time, log *slog.Logger) (*audit, error) {
+func openAudit(dir string, seal fileSeal, keep auditLimits, now func() time.Time, log *slog.Logger) (*audit, error) {
 	a := &audit{now: now, log: log, wake: make(chan struct{}, 1), damp: newDamper()}
 	var notes []string
 	var err error
-	if a.file, notes, err = openAuditLog(dir, keep); err != nil {
+	if a.file, notes, err = openAuditLog(dir, seal, keep, now); err != nil {
 		return nil, err
 	}
 	for _, n := range notes {
@@ -65,6 +69,12 @@ func openAudit(dir string, keep int64, now func() time.Time, log *slog.Logger) (
 // note records that actor, who came from an address, did action to subject. outcome is done, denied or failed.
 func (a *audit) note(actor, from, action, subject, outcome, detail string) {
 	a.record(api.AuditRecord{Actor: actor, From: from, Action: action, Subject: subject, Outcome: outcome, Detail: detail})
+}
+
+// by is note for what was asked of the API: ctx knows by whom.
+func (a *audit) by(ctx context.Context, action, subject, outcome, detail string) {
+	c := api.CallerOf(ctx)
+	a.note(c.Actor, c.From, action, subject, outcome, detail)
 }
 
 func (a *audit) record(r api.AuditRecord) {
@@ -170,7 +180,7 @@ func (a *audit) sync() error {
 }
 
 // limit says from now on how much is kept.
-func (a *audit) limit(keep int64) {
+func (a *audit) limit(keep auditLimits) {
 	a.fileMu.Lock()
 	defer a.fileMu.Unlock()
 	a.file.limit(keep)
@@ -208,7 +218,7 @@ func (a *audit) records(before uint64) iter.Seq2[api.AuditRecord, error] {
 					return
 				}
 				var r api.AuditRecord
-				if json.Unmarshal(line, &r) != nil || before > 0 && r.ID >= before {
+				if a.file.decode(line, &r) != nil || before > 0 && r.ID >= before {
 					continue // what is no record was told of when the log was opened
 				}
 				if !yield(r, nil) {
@@ -236,4 +246,11 @@ func (n *Node) audited(r api.AuditRecord) {
 	if r.Outcome == "done" {
 		_ = n.audit.sync() // logged there; what was done is done
 	}
+}
+
+// rewrite writes the log again, sealed if the keys are under a passphrase now.
+func (a *audit) rewrite() error {
+	a.fileMu.Lock()
+	defer a.fileMu.Unlock()
+	return a.file.rewrite()
 }

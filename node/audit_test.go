@@ -23,7 +23,7 @@ func (c *auditClock) now() time.Time { return c.t }
 func openTestAudit(t *testing.T, dir string, keep int64) (*audit, *auditClock) {
 	t.Helper()
 	c := &auditClock{time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
-	a, err := openAudit(dir, keep, c.now, slog.New(slog.DiscardHandler))
+	a, err := openAudit(dir, fileSeal{}, auditLimits{size: keep}, c.now, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -221,6 +221,16 @@ func TestAuditRotation(t *testing.T) {
 	}
 	if size > keep+auditLeast || size < keep/2 || len(files) < 4 {
 		t.Errorf("%d files of %d bytes where %d shall be kept", len(files), size, keep)
+	}
+	a.limit(auditLimits{age: time.Hour})
+	past := time.Date(2026, 1, 2, 1, 0, 0, 0, time.UTC)
+	oldest := filepath.Join(dir, files[0].Name())
+	if err := os.Chtimes(oldest, past, past); err != nil {
+		t.Fatal(err)
+	}
+	a.forget()
+	if _, err := os.Stat(oldest); err == nil {
+		t.Error("a file older than what is kept is there")
 	}
 	got := all(t, a)
 	if got[0].ID != n || len(got) < 300 {

@@ -128,10 +128,10 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 	if n.identity, err = newIdentity(n.vault); err != nil {
 		return nil, err
 	}
-	if n.audit, err = openAudit(n.home.dir, cfg.AuditSize, n.now, n.log.With("part", "audit")); err != nil {
+	if n.audit, err = openAudit(n.home.dir, fileSeal{n.vault}, auditLimits{cfg.AuditAge, cfg.AuditSize}, n.now, n.log.With("part", "audit")); err != nil {
 		return nil, err
 	}
-	if n.tokens, err = openTokens(n.home.dir, n.now, n.log.With("part", "web")); err != nil {
+	if n.tokens, err = openTokens(n.home.dir, fileSeal{n.vault}, n.now, n.log.With("part", "web")); err != nil {
 		return nil, err
 	}
 	n.hub = newHub(n.now)
