@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -37,6 +38,7 @@ func TestCertificates(t *testing.T) {
 		{"a little ahead", []Doc{cert(anna, "a", Member, day, 7*day)}, 0, StateValid, "a"},
 		{"from the future", []Doc{cert(anna, "a", Member, day+time.Second, 7*day)}, 0, StateEarly, "a"},
 		{"from the future with one of today", []Doc{cert(anna, "a", Member, 0, 7*day), cert(anna, "b", Member, 900*day, day)}, day, StateValid, "a"},
+		{"from the future with one that has ended", []Doc{cert(anna, "a", Member, 0, day), cert(anna, "b", Member, 900*day, day)}, 2 * day, StateExpired, "a"},
 		{"the same by another", []Doc{cert(anna, "a", Member, 0, 7*day), cert(alma, "b", Member, 900*day, day)}, day, StateValid, "a"},
 		{"by a member", []Doc{cert(person("mia"), "a", Member, 0, day)}, 0, StateUnknown, ""},
 		{"by itself", []Doc{cert(x, "a", Member, 0, day)}, 0, StateUnknown, ""},
@@ -182,6 +184,10 @@ func TestRevokedNeverReturns(t *testing.T) {
 	if i.By != anna.id || !strings.Contains(i.Reason, "anna") || !strings.Contains(i.Reason, "lost") {
 		t.Errorf("%+v", i)
 	}
+	merge(t, b, n.revoke(n.root, person("moe"), 2*time.Hour), n.revoke(anna, person("moe"), time.Hour))
+	if i := n.is(b, person("moe"), 4*time.Hour, StateRevoked); i.By != n.root.id || !strings.Contains(i.Reason, "the root") {
+		t.Errorf("%+v", i)
+	}
 	inv := n.invite(anna, "back", Member, 1, 0)
 	if err := b.CheckJoin(n.join(inv, mia, 0), inv.Docs(), at(4*time.Hour)); !errors.Is(err, ErrRevoked) {
 		t.Error(err)
@@ -297,6 +303,9 @@ func TestMergeRefuses(t *testing.T) {
 	if _, name, _ := b.Network(); name != "cottage" {
 		t.Error("the older name comes back")
 	}
+	inv := n.invite(person("anna"), "i", Member, 1, 0)
+	j := n.join(inv, person("y"), 9*time.Hour)
+	merge(t, b, inv.Doc, j, n.admit(person("anna"), j, 9*time.Hour), n.revoke(person("y"), person("y"), 10*time.Hour))
 	if !b.Floor().Equal(at(5 * time.Hour)) {
 		t.Error(b.Floor())
 	}
@@ -357,5 +366,35 @@ func TestDependsOnAndCountersign(t *testing.T) {
 		if err != nil || len(again) > 0 {
 			t.Error("countersigned twice:", again, err)
 		}
+	}
+}
+
+// TestConcurrentUse is for the race detector.
+func TestConcurrentUse(t *testing.T) {
+	n, b := joined(t)
+	var g sync.WaitGroup
+	for i := range 4 {
+		g.Go(func() {
+			for k := range 20 {
+				_, _ = b.Merge(n.certify(person("anna"), person(fmt.Sprint(i, k)), Member, 0), n.revoke(person("anna"), person(fmt.Sprint(i, k-1)), 0))
+			}
+		})
+		g.Go(func() {
+			for range 20 {
+				b.Peer(person("mia").id, t0)
+				b.Members(t0)
+				b.Digest()
+				b.Floor()
+				b.Docs()
+				b.Standing(person("mia").id)
+				b.Revocations()
+				b.Invites(t0)
+				b.DependsOn(person("anna").id, t0)
+			}
+		})
+	}
+	g.Wait()
+	if got := len(b.Members(t0)); got != 5+80 {
+		t.Errorf("%d members", got)
 	}
 }

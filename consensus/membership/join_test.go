@@ -318,6 +318,29 @@ func TestFlood(t *testing.T) {
 	}
 }
 
+// TestInviterNotHeardOf: a member that has not heard of an administrator yet lets in by the documents in his invite.
+func TestInviterNotHeardOf(t *testing.T) {
+	n, b := joined(t)
+	anna, new, x := person("anna"), person("new"), person("x")
+	d := n.delegate(anna, new, false, 0)
+	inv := n.invite(new, "i", Member, 1, 0)
+	inv.Chain = []Doc{n.delegate(n.root, anna, true, 0), d}
+	j := n.join(inv, x, 0)
+	if err := b.CheckJoin(j, inv.Docs(), t0); err != nil {
+		t.Error(err)
+	}
+	n.is(b, x, 0, StateUnknown)
+	if err := b.CheckJoin(j, []Doc{inv.Doc}, t0); !errors.Is(err, ErrAuthority) {
+		t.Error(err)
+	}
+	merge(t, b, n.revoke(n.root, new, 0))
+	if err := b.CheckJoin(j, inv.Docs(), t0); !errors.Is(err, ErrRevoked) {
+		t.Error(err)
+	}
+	merge(t, b, inv.Doc, d, j, n.admit(person("mia"), j, 0))
+	n.is(b, x, 0, StateVoid)
+}
+
 // isBacked tells whether a document counts as authorised.
 func (b *Book) isBacked(d Doc) bool {
 	_, err := b.Merge(d)

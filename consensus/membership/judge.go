@@ -24,6 +24,7 @@ type judgement struct {
 	against map[peer.ID][]*Doc    // revocations by ranked administrators and the root, by subject, oldest first
 
 	admins  map[peer.ID]*admin
+	made    map[peer.ID]int     // administrators by each that is not the root
 	slots   map[peer.ID][]*slot // by joiner, in the order of their admission
 	invited map[DocID][]*slot   // by the invite's document, in the same order
 	contest map[DocID]*contest  // of invites of role Admin that more have taken than may
@@ -60,7 +61,7 @@ func judge(s *store, root, struck peer.ID) *judgement {
 	j := &judgement{
 		s: s, root: root, struck: struck,
 		settled: map[DocID]bool{}, left: map[peer.ID]time.Time{}, against: map[peer.ID][]*Doc{},
-		admins: map[peer.ID]*admin{}, slots: map[peer.ID][]*slot{}, invited: map[DocID][]*slot{}, contest: map[DocID]*contest{},
+		admins: map[peer.ID]*admin{}, made: map[peer.ID]int{}, slots: map[peer.ID][]*slot{}, invited: map[DocID][]*slot{}, contest: map[DocID]*contest{},
 		cut: map[peer.ID]cut{}, ended: map[peer.ID][]*Doc{},
 		members: map[peer.ID]struct{}{}, orphans: map[DocID]struct{}{},
 	}

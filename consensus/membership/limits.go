@@ -41,6 +41,10 @@ const (
 	maxRepeats = 4
 )
 
+// maxMade is the number of administrators that one who is not the root makes; later ones have no authority. Deciding
+// about administrators takes time that grows with the square of their number.
+const maxMade = 64
+
 // kept is the number of certificates of one issuer for one peer that a book keeps, newest first: the second counts
 // while the first is from the future, so that one document signed with a wrong clock locks nobody out.
 const kept = 2

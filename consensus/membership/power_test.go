@@ -1,6 +1,7 @@
 package membership
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -108,6 +109,35 @@ func TestPower(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestManyMade: one administrator makes no crowd of them.
+func TestManyMade(t *testing.T) {
+	n, b := joined(t)
+	anna := person("anna") // has made alma already
+	inv := n.invite(anna, "admins", Admin, 100, 0)
+	docs := []Doc{inv.Doc}
+	for i := range maxMade / 2 {
+		j := n.join(inv, person(fmt.Sprint("j", i)), 0)
+		docs = append(docs, n.delegate(anna, person(fmt.Sprint("d", i)), false, time.Hour), j, n.admit(person("mia"), j, time.Duration(i)*time.Minute))
+	}
+	docs = append(docs, n.delegate(anna, person("alma"), false, 9*time.Hour)) // again is no further one
+	_, err := b.Merge(docs...)
+	if !errors.Is(err, ErrAuthority) {
+		t.Error(err)
+	}
+	if got := len(b.j.admins); got != 1+maxMade {
+		t.Errorf("%d administrators", got)
+	}
+	if !b.Peer(person("alma").id, t0).Admin {
+		t.Error("alma lost her power")
+	}
+	if d := n.delegate(n.root, person("by the root"), false, 0); !b.isBacked(d) {
+		t.Error("the root has no room")
+	}
+	if n.book(b.Docs()...).Digest() != b.Digest() {
+		t.Error("Docs do not make an equal book")
 	}
 }
 
