@@ -121,7 +121,8 @@ func (s *Service) serveHello(_ context.Context, st network.Stream) {
 		if err := s.introduce(t); err != nil {
 			return err
 		}
-		if err := stateError(s.Self().State); err != nil {
+		// One whose certificate has run out answers too: the dialler judges, and may renew it.
+		if st := s.Self().State; st != membership.StateValid && st != membership.StateExpired {
 			return ErrFailed
 		}
 		if err := t.accept(st); err != nil {

@@ -61,6 +61,12 @@ func (s *shakes) enter(addr ma.Multiaddr, end func()) (leave func(), ok bool) {
 	}, true
 }
 
+func (s *shakes) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.all)
+}
+
 // greediest finds the oldest handshake of an address that holds most.
 func greediest(all []*shake, held map[netip.Prefix]int) int {
 	most := 0
