@@ -58,6 +58,28 @@ func (s *Service) Peers() (out []Peer) {
 	return out
 }
 
+// Stats is what there is now, and counts since the Service was made.
+type Stats struct {
+	Connected  int   // members with an admitted connection
+	Waiting    int   // streams that wait for admission
+	Handshakes int   // joins and hellos in flight at the door
+	Denied     int64 // of every sort, those included that were not told one by one
+	GateStats        // of the member host
+}
+
+// Stats returns the counters.
+func (s *Service) Stats() Stats {
+	st := Stats{GateStats: s.cfg.Gate.Stats()}
+	peers := map[peer.ID]bool{}
+	for _, l := range s.allLinks() {
+		if l.isAdmitted() {
+			peers[l.peer] = true
+		}
+	}
+	st.Connected, st.Waiting, st.Handshakes, st.Denied = len(peers), s.lobby.count(), s.shakes.count(), s.denials.count()
+	return st
+}
+
 // Contacts are the doors of members in force that can be reached now, this peer's first: what an invite names.
 func (s *Service) Contacts(most int) (out []membership.Contact) {
 	var others []membership.Contact

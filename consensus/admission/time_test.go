@@ -65,8 +65,10 @@ func TestAWeekAwayEndsAtAnAdministratorsDoor(t *testing.T) {
 	late := func() time.Time { return time.Now().Add(8 * 24 * time.Hour) }
 	a.now, b.now, c.now = late, late, late
 	a.start()
-	b.start().finds(a)
+	b.start()
+	a.finds(b) // the administrator is the one that dials
 	waitConnected(t, a, b)
+	eventually(t, "b has its new certificate", 5*time.Second, func() bool { return b.s.Self().State == membership.StateValid })
 	if i := b.s.Self(); i.State != membership.StateValid {
 		t.Errorf("b: %+v", i)
 	}
