@@ -21,7 +21,6 @@ const (
 	secretIdentity = "identity" // Ed25519 key of the member that this peer may become, likewise
 	secretStore    = "store"    // the store's keys, see storage.Envelope
 	secretCA       = "ca"       // certificate and key (PEM) of the authority behind the dashboard's certificate; there once it was needed
-	secretLeaf     = "leaf"     // the dashboard's certificate and key, where the network's authority gave it (keptLeaf)
 )
 
 // keysFile is the vault in the home.

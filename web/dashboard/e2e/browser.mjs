@@ -71,7 +71,10 @@ export class Browser {
     return c
   }
 
-  /** Looks at a page in both sizes and both themes: nothing sticks out, axe finds nothing serious, pictures. */
+  /**
+   * Looks at a page in both sizes and both themes: nothing sticks out, axe finds nothing serious, pictures.
+   * o.window: pictures of the window alone. o.axe false: axe saw the same parts elsewhere.
+   */
   async look(page, name, o = {}) {
     const problems = []
     for (const [size, viewport] of Object.entries(sizes)) {
@@ -83,7 +86,7 @@ export class Browser {
         if (this.#shots) {
           await page.screenshot({ path: join(this.#shots, `${name}-${viewport.width}-${scheme}.png`), fullPage: !o.window })
         }
-        problems.push(...(await this.#axe(page, `${name}, ${size}, ${scheme}`)))
+        if (o.axe !== false) problems.push(...(await this.#axe(page, `${name}, ${size}, ${scheme}`)))
       }
     }
     await page.setViewportSize(sizes.wide)

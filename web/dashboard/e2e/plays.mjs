@@ -1,6 +1,7 @@
 // What can be seen of swarms, on a peer whose transfers are plays (web/internal/fakepeer): pieces, rates, who serves
 // whom, limits.
 import { execFileSync, spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect } from './expect.mjs'
@@ -8,16 +9,21 @@ import { line } from './peer.mjs'
 
 const source = fileURLToPath(new URL('../../internal/fakepeer/serve', import.meta.url))
 
-/** Builds and starts the peer; null without Go. */
-export async function open(dir) {
+/** Builds the peer when it is not there yet, and starts it; null without Go. network: what it is in, see the flag. */
+export async function open(dir, network = 'absent') {
   const bin = join(dir, 'plays')
   try {
+    if (existsSync(bin)) return await start(bin, network)
     execFileSync('go', ['build', '-o', bin, '.'], { cwd: source, stdio: ['ignore', 'ignore', 'inherit'] })
   } catch (err) {
     if (err.code === 'ENOENT') return null
     throw err
   }
-  const child = spawn(bin, { stdio: ['pipe', 'pipe', 'pipe'] })
+  return await start(bin, network)
+}
+
+async function start(bin, network) {
+  const child = spawn(bin, ['-network', network], { stdio: ['pipe', 'pipe', 'pipe'] })
   const ready = await line(child, (v) => v.event === 'ready', 'the peer of plays')
   return { child, url: ready.http, login: ready.login }
 }

@@ -1,5 +1,5 @@
 // The dashboard in a real browser, against real peers, and against one whose transfers are plays. Environment: CAIRN_BIN is
-// the binary to test, CAIRN_ONLY=plays leaves it out, CAIRN_SHOTS a directory for pictures (none are taken without it),
+// the binary to test, CAIRN_ONLY=plays leaves it out, CAIRN_ONLY=network everything but plays of networks, CAIRN_SHOTS a directory for pictures (none are taken without it),
 // CAIRN_CHROMIUM a browser in an unusual place.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -8,11 +8,14 @@ import { Browser } from './browser.mjs'
 import * as budget from './budget.mjs'
 import * as looks from './looks.mjs'
 import { Peers } from './peer.mjs'
+import * as members from './members.mjs'
+import * as network from './network.mjs'
 import * as plays from './plays.mjs'
 import * as session from './session.mjs'
 import * as sharing from './sharing.mjs'
 
-const onlyPlays = process.env.CAIRN_ONLY === 'plays'
+const only = process.env.CAIRN_ONLY ?? ''
+const onlyPlays = only === 'plays' || only === 'network'
 const bin = process.env.CAIRN_BIN ?? ''
 if (!bin && !onlyPlays) {
   console.error('CAIRN_BIN is not set: it names the cairn binary to test')
@@ -31,6 +34,7 @@ const steps = [
   ...session.before,
   ...looks.empty,
   ...sharing.steps,
+  ...network.steps,
   ...looks.full,
   ...session.during,
   ...budget.steps,
@@ -61,6 +65,7 @@ const note = (text) => console.log(`        ${text}`)
 
 try {
   browser = await Browser.launch(shots)
+  browser.expected.push('status of 404', 'status of 503') // so a peer answers for a part that it lacks; the page leaves the part out
   let ran = 0
   if (!onlyPlays) {
     const peer = await peers.up('first')
@@ -68,12 +73,18 @@ try {
     ran += await run({ peers, peer, browser, context, dir, page: await context.newPage(), ticket: '', note }, steps)
     await context.close()
   }
-  const stage = await plays.open(dir)
-  if (stage === null) note('no Go here: what needs the peer of plays is left out')
-  else {
+  const stages = only === 'network' ? members.stages : [{ network: 'absent', steps: plays.steps }, ...members.stages]
+  for (const { network: kind, steps: list } of stages) {
+    const stage = await plays.open(dir, kind)
+    if (stage === null) {
+      note('no Go here: what needs the peer of plays is left out')
+      break
+    }
     peers.adopt(stage.child)
     const context = await browser.context(stage.url)
-    ran += await run({ ...stage, browser, context, page: await context.newPage(), note }, plays.steps)
+    ran += await run({ ...stage, peers, browser, context, page: await context.newPage(), note }, list)
+    await context.close()
+    await peers.stop(stage.child)
   }
   console.log(failed === 0 ? `all ${ran} steps hold` : `${failed} of ${ran} steps failed`)
 } catch (err) {

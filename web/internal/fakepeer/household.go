@@ -18,6 +18,21 @@ func NewHousehold(now func() time.Time) *Network {
 	return n
 }
 
+// NewCutOff makes a household that has revoked this peer.
+func NewCutOff(now func() time.Time) *Network {
+	n := NewHousehold(now)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	const reason = "nas revoked it: lost on a train"
+	n.status.State, n.status.Reason = "revoked", reason
+	n.status.Alerts = []api.Alert{{Kind: "revoked", MemberID: memberID(0), Message: "this peer was revoked by nas", Since: n.began.Add(-time.Hour).UTC()}}
+	n.members[0].State, n.members[0].Reason, n.members[0].RevokedBy = "revoked", reason, memberID(1)
+	for i := range n.members {
+		n.members[i].Connection = nil
+	}
+	return n
+}
+
 // NewCrowd makes a network of size members in eight zones.
 func NewCrowd(now func() time.Time, size int) *Network {
 	n := NewNetwork(now)
@@ -26,7 +41,7 @@ func NewCrowd(now func() time.Time, size int) *Network {
 	n.enter("campus", "example", "admin")
 	n.members[0].Zone = "hall-0"
 	for i := 1; i < size; i++ {
-		p := person{name: fmt.Sprintf("desk-%03d", i), zone: fmt.Sprintf("hall-%d", i*i%8), role: "member", state: "valid", version: "0.2.0"}
+		p := person{name: fmt.Sprintf("desk-%03d", i), zone: fmt.Sprintf("hall-%d", i%8), role: "member", state: "valid", version: "0.2.0"}
 		if i%7 != 0 {
 			p.transport, p.rtt = []string{"tcp", "quic-v1"}[i%5/4], float64(i%40)/3+0.4
 		}

@@ -2,6 +2,7 @@
 import { SvelteMap } from 'svelte/reactivity'
 import type { Entry, Event, Limits, PeerInfo, Rates, Status, Transfer } from './api'
 import { ApiError, events as open } from './client'
+import { net } from './network.svelte'
 import * as peer from './peer'
 import { Series } from './series'
 import { session } from './session.svelte'
@@ -103,6 +104,7 @@ class Live {
     this.lostSince = null
     this.status = this.peers = this.rates = this.limits = null
     this.transfers.clear()
+    net.clear()
     this.loaded = false
   }
 
@@ -181,7 +183,7 @@ class Live {
   async #snapshot(abort: AbortController): Promise<void> {
     this.#holding = true
     try {
-      const [status, peers, transfers] = await Promise.all([peer.status(), peer.peers(), peer.transfers()])
+      const [status, peers, transfers] = await Promise.all([peer.status(), peer.peers(), peer.transfers(), net.load()])
       if (abort.signal.aborted) return
       this.status = status
       this.rates = status.rates
@@ -225,6 +227,7 @@ class Live {
     }
     if (e.rates) this.rates = e.rates
     if (e.limits) this.limits = e.limits
+    net.apply(e)
     if (e.type === 'peers') this.peers = e.peers ?? []
     if (e.entry) for (const l of this.#listeners) l.changed(e.entry)
     if (e.type === 'entry_removed' && e.entry_id) for (const l of this.#listeners) l.removed(e.entry_id)
@@ -246,6 +249,7 @@ class Live {
     }
     for (const id of this.#transferRates.keys()) if (!this.transfers.has(id)) this.#transferRates.delete(id)
     if (this.#peerRates.size > 4000) this.#peerRates.clear()
+    net.sample(now, live)
     this.second = now
   }
 }

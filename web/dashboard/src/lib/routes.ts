@@ -8,6 +8,8 @@ export type Route =
   | { page: 'transfer'; id: string }
   | { page: 'network' }
   | { page: 'peer'; id: string }
+  | { page: 'member'; id: string }
+  | { page: 'audit' }
   | { page: 'settings' }
   | { page: 'unknown' }
 
@@ -26,6 +28,8 @@ export const to = {
   transfer: (id: string): string => `/transfers/${part(id)}`,
   network: (): string => '/network',
   peer: (id: string): string => `/network/${part(id)}`,
+  member: (id: string): string => `/members/${part(id)}`,
+  audit: (): string => '/audit',
   settings: (): string => '/settings',
 }
 
@@ -43,9 +47,12 @@ export function parse(url: { pathname: string; search: string }): Route {
       return id === undefined ? { page: 'transfers' } : { page: 'transfer', id }
     case 'network':
       return id === undefined ? { page: 'network' } : { page: 'peer', id }
+    case 'members':
+      return id === undefined ? { page: 'network' } : { page: 'member', id }
   }
   if (id === undefined && first === '') return { page: 'overview' }
   if (id === undefined && first === 'settings') return { page: 'settings' }
+  if (id === undefined && first === 'audit') return { page: 'audit' }
   return { page: 'unknown' }
 }
 

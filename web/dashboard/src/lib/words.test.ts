@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import type { Entry, Status, Ticket, Transfer } from './api'
+import type { Alert, Entry, NetworkStatus, Status, Ticket, Transfer } from './api'
 import * as w from './words'
 
 const now = Date.parse('2025-11-23T12:00:00Z')
@@ -38,6 +38,20 @@ describe('the sentence at the top', () => {
     ['empty', status({ entries: 0 }), [], 'live', { tone: 'ok', text: 'Ready, nothing in the library yet' }],
     ['calm', status(), [], 'live', { tone: 'ok', text: 'Ready, 3 entries in the library' }],
   ])('%s', (_, s, t, phase, want) => expect(w.statusSentence(s, t, phase)).toEqual(want))
+
+  const network = (o: Partial<NetworkStatus> = {}): NetworkStatus => ({
+    joined: true, name: 'home', member_id: 'm', self_name: 'desk', state: 'valid', addresses: [], members: 7, administrators: 1, connected: 5, alerts: [], limits: [], ...o,
+  })
+  const alert = (kind: Alert['kind'], message: string): Alert => ({ kind, message, since: '' })
+
+  test.each<[string, NetworkStatus, w.Saying]>([
+    ['members', network(), { tone: 'ok', text: 'In home, 5 of 6 other members connected' }],
+    ['alone', network({ members: 1, connected: 0 }), { tone: 'ok', text: 'In home, nobody else yet' }],
+    ['an expired peer among others', network({ state: 'expired', reason: 'its certificate ended' }), { tone: 'warn', text: 'Cannot take part in home: its certificate ended' }],
+    ['a clone', network({ alerts: [alert('clock', 'slow'), alert('clone', 'nas runs twice')] }), { tone: 'bad', text: 'Nas runs twice' }],
+    ['what can wait', network({ alerts: [alert('renewal', 'x')] }), { tone: 'ok', text: 'In home, 5 of 6 other members connected' }],
+    ['none', network({ joined: false }), { tone: 'ok', text: 'Ready, 3 entries in the library' }],
+  ])('network: %s', (_, n, want) => expect(w.statusSentence(status(), [], 'live', n)).toEqual(want))
 })
 
 describe('removal', () => {

@@ -1,6 +1,6 @@
 // Sentences made from states. Pure: they are what the dashboard says, so they are tested as text.
-import type { Entry, PeerInfo, Status, Ticket, Transfer, TransferSource } from './api'
-import { bytes, count, rate, relative, whole } from './format'
+import type { Alert, Entry, NetworkStatus, PeerInfo, Status, Ticket, Transfer, TransferSource } from './api'
+import { bytes, count, rate, relative, sentence, whole } from './format'
 
 export type Tone = 'ok' | 'busy' | 'warn' | 'bad' | 'off'
 
@@ -10,12 +10,15 @@ export interface Saying {
 }
 
 /** The one sentence at the top of every page. */
-export function statusSentence(s: Status | null, transfers: readonly Transfer[], phase: string): Saying {
+export function statusSentence(s: Status | null, transfers: readonly Transfer[], phase: string, n: NetworkStatus | null = null): Saying {
   if (phase === 'lost') return { tone: 'bad', text: 'Not connected to the peer' }
   if (s === null) return { tone: 'off', text: 'Connecting to the peer' }
   if (s.store.corrupt_blocks > 0) {
     return { tone: 'bad', text: `${count(s.store.corrupt_blocks, 'damaged block')} found in the store` }
   }
+  const urgent = n?.alerts.find((a) => alertTone(a) === 'bad')
+  if (urgent) return { tone: 'bad', text: sentence(urgent.message) }
+  if (n?.joined && n.state !== 'valid') return { tone: 'warn', text: `Cannot take part in ${n.name}: ${n.reason || n.state}` }
   if (!s.store.accepting) return { tone: 'warn', text: `Takes nothing new: ${s.store.reason || 'no space left'}` }
   const moving = transfers.filter((t) => t.state === 'active')
   if (moving.length > 0) {
@@ -24,9 +27,19 @@ export function statusSentence(s: Status | null, transfers: readonly Transfer[],
   }
   const waiting = transfers.filter((t) => t.state === 'waiting').length
   if (waiting > 0) return { tone: 'busy', text: `${count(waiting, 'transfer')} waiting` }
+  if (n?.joined) return { tone: 'ok', text: `In ${n.name}, ${connectedWords(n)}` }
   if (s.store.entries === 0) return { tone: 'ok', text: 'Ready, nothing in the library yet' }
   return { tone: 'ok', text: `Ready, ${count(s.store.entries, 'entry', 'entries')} in the library` }
 }
+
+/** 5 of 6 other members connected. */
+export function connectedWords(n: NetworkStatus): string {
+  const others = n.members - (n.state === 'valid' ? 1 : 0)
+  return others <= 0 ? 'nobody else yet' : `${whole(n.connected)} of ${count(others, 'other member')} connected`
+}
+
+/** Which alerts of a network cannot wait. */
+export const alertTone = (a: Alert): 'warn' | 'bad' => (a.kind === 'clone' || a.kind === 'revoked' || a.kind === 'suspended' ? 'bad' : 'warn')
 
 /** What a removal means, in words. */
 export function removeWords(e: Entry): { title: string; text: string } {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import type { Entry, Status, Transfer } from '../lib/api'
+import type { Entry, NetworkStatus, Status, Transfer } from '../lib/api'
 import { needs } from './needs'
 
 const now = Date.parse('2025-11-23T12:00:00Z')
@@ -23,4 +23,19 @@ test('everything, the worst first', () => {
     ['warn', 'a.zip is missing', '/library/a'],
   ])
   expect(got[1]?.text).toBe('The source vanished')
+})
+
+test('a network says what is wrong with it, and its words are not lost in silence', () => {
+  const n = {
+    name: 'home',
+    alerts: [
+      { kind: 'renewal', member_id: 'c', message: 'camera has expired', since: '' },
+      { kind: 'clone', message: 'two machines are one', hint: 'stop one', since: '' },
+    ],
+  } as unknown as NetworkStatus
+  expect(needs(calm, [], [], now, n, true).map((x) => [x.tone, x.title, x.text, x.href])).toEqual([
+    ['bad', 'The recovery words of home are not kept yet', 'They are shown once, and this page is the only place that still has them. Write them down.', '/network'],
+    ['bad', 'Two machines are one', 'Stop one.', '/network'],
+    ['warn', 'Camera has expired', 'The page of the network says more.', '/members/c'],
+  ])
 })

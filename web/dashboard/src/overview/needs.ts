@@ -1,8 +1,8 @@
 // What needs the user, the worst first. Pure: made from what the page knows.
-import type { Entry, Status, Transfer } from '../lib/api'
+import type { Entry, NetworkStatus, Status, Transfer } from '../lib/api'
 import { count, sentence } from '../lib/format'
 import { to } from '../lib/routes'
-import { entryTrouble } from '../lib/words'
+import { alertTone, entryTrouble } from '../lib/words'
 
 export interface Need {
   key: string
@@ -14,7 +14,7 @@ export interface Need {
 
 const recent = 24 * 3600 * 1000 // ms for which a failed transfer is worth a line
 
-export function needs(s: Status | null, entries: readonly Entry[], transfers: readonly Transfer[], now: number): Need[] {
+export function needs(s: Status | null, entries: readonly Entry[], transfers: readonly Transfer[], now: number, n: NetworkStatus | null = null, words = false): Need[] {
   const out: Need[] = []
   if (s && s.store.corrupt_blocks > 0) {
     const title = `${count(s.store.corrupt_blocks, 'damaged block')} in the store`
@@ -23,6 +23,14 @@ export function needs(s: Status | null, entries: readonly Entry[], transfers: re
   if (s && !s.store.accepting) {
     const text = `${sentence(s.store.reason || 'there is no space left')}. Free some space, or remove entries and clean up.`
     out.push({ key: 'space', tone: 'warn', title: 'The store takes nothing new', text, href: to.settings() })
+  }
+  if (words) {
+    const text = 'They are shown once, and this page is the only place that still has them. Write them down.'
+    out.push({ key: 'words', tone: 'bad', title: `The recovery words of ${n?.name ?? 'the network'} are not kept yet`, text, href: to.network() })
+  }
+  for (const a of n?.alerts ?? []) {
+    const href = a.member_id ? to.member(a.member_id) : to.network()
+    out.push({ key: `${a.kind} ${a.member_id ?? ''}`, tone: alertTone(a), title: sentence(a.message), text: a.hint ? `${sentence(a.hint)}.` : `The page of the network says more.`, href })
   }
   for (const e of entries) {
     const text = entryTrouble(e)

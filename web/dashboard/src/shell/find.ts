@@ -2,6 +2,8 @@
 import type { Entry } from '../lib/api'
 import { bytes, shortId } from '../lib/format'
 import { live } from '../lib/live.svelte'
+import { memberWord, roleWord } from '../lib/members'
+import { net } from '../lib/network.svelte'
 import * as peer from '../lib/peer'
 import { to } from '../lib/routes'
 import { directionWord, stateWord } from '../lib/words'
@@ -16,11 +18,11 @@ export interface Hit {
 
 const most = 10
 
-/** The best few entries, transfers and peers for a text. Throws when it is aborted. */
+/** The best few entries, transfers, members and peers for a text. Throws when it is aborted. */
 export async function find(q: string, signal: AbortSignal): Promise<Hit[]> {
   const page = await peer.entries({ q, limit: 6 }, signal).catch(() => null)
   signal.throwIfAborted()
-  return [...(page?.entries ?? []).map(entryHit), ...transferHits(q), ...peerHits(q)].slice(0, most)
+  return [...(page?.entries ?? []).map(entryHit), ...transferHits(q), ...memberHits(q), ...peerHits(q)].slice(0, most)
 }
 
 function entryHit(e: Entry): Hit {
@@ -38,7 +40,12 @@ function transferHits(q: string): Hit[] {
   }))
 }
 
+function memberHits(q: string): Hit[] {
+  const found = net.members.filter((m) => m.name.toLowerCase().includes(q.toLowerCase()) || (q.length >= 8 && m.id.startsWith(q)))
+  return found.slice(0, 4).map((m) => ({ href: to.member(m.id), icon: 'user', title: m.name, note: `${roleWord(m.role)}, ${memberWord(m)}` }))
+}
+
 function peerHits(q: string): Hit[] {
-  const ids = new Map((live.peers ?? []).filter((p) => p.peer_id.includes(q) || p.address.includes(q)).map((p) => [p.peer_id, p]))
+  const ids = new Map((live.peers ?? []).filter((p) => !net.member(p.peer_id)).filter((p) => p.peer_id.includes(q) || p.address.includes(q)).map((p) => [p.peer_id, p]))
   return [...ids.values()].slice(0, 3).map((p) => ({ href: to.peer(p.peer_id), icon: 'peer', title: shortId(p.peer_id), note: p.address }))
 }

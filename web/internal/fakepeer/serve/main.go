@@ -20,7 +20,7 @@ import (
 
 func main() {
 	addr := flag.String("http", "127.0.0.1:0", "loopback address and port")
-	kind := flag.String("network", "home", "network that the peer is in: home, none, crowd (1,000 members) or absent (the peer can be in none)")
+	kind := flag.String("network", "home", "network that the peer is in: home, none, cut (this peer was revoked), crowd (1,000 members) or absent (the peer can be in none)")
 	flag.Parse()
 	if err := serve(*addr, *kind); err != nil {
 		fmt.Fprintln(os.Stderr, "serve:", err)
@@ -32,6 +32,8 @@ func network(kind string) *fakepeer.Network {
 	switch kind {
 	case "none":
 		return fakepeer.NewNetwork(time.Now)
+	case "cut":
+		return fakepeer.NewCutOff(time.Now)
 	case "crowd":
 		return fakepeer.NewCrowd(time.Now, 1000)
 	case "absent":
@@ -43,7 +45,7 @@ func network(kind string) *fakepeer.Network {
 func serve(addr, kind string) error {
 	sessions := web.NewSessions(nil)
 	peer := fakepeer.NewLively(&fakepeer.Peer{File: []byte("a file"), Changes: make(chan api.Event), Updates: make(chan api.ShareUpdate)}, time.Now)
-	cfg := web.Config{Peer: peer, Sessions: sessions, HTTP: addr, Dashboard: dashboard.FS()}
+	cfg := web.Config{Peer: peer, Sessions: sessions, HTTP: addr, Dashboard: dashboard.FS(), Settings: fakepeer.NewSettings()}
 	if n := network(kind); n != nil {
 		peer.Net, cfg.Network = n, n
 	}
