@@ -15,7 +15,6 @@ import (
 
 const (
 	auditQueue = 1024            // records that wait to be written; more are counted, not kept
-	auditKeep  = int64(64 << 20) // bytes of all files, unless configured
 	auditFile  = int64(8 << 20)  // of one file at most
 	auditLeast = int64(64 << 10) // of one file at least
 	auditCount = time.Minute     // after which denials that were left out are told as a number
@@ -47,16 +46,18 @@ type audit struct {
 	failed bool // the last write did, which was logged
 }
 
+// auditLimits say how much of the log is kept.
+type auditLimits struct {
+	age  time.Duration // of the newest record of a file that is full; 0: any
+	size int64         // bytes of all files together; 0: any
+}
+
 // openAudit opens the log in a home and puts right what a crash left. What is wrong with it otherwise is recorded in it.
-// keep is the bytes of all files together; 0: 64 MiB.
-func openAudit(dir string, keep int64, now func() time.Time, log *slog.Logger) (*audit, error) {
-	if keep <= 0 {
-		keep = auditKeep
-	}
+func openAudit(dir string, keep auditLimits, now func() time.Time, log *slog.Logger) (*audit, error) {
 	a := &audit{now: now, log: log, wake: make(chan struct{}, 1), damp: newDamper()}
 	var notes []string
 	var err error
-	if a.file, notes, err = openAuditLog(dir, keep); err != nil {
+	if a.file, notes, err = openAuditLog(dir, keep, now); err != nil {
 		return nil, err
 	}
 	for _, n := range notes {
@@ -80,7 +81,7 @@ func (a *audit) by(ctx context.Context, action, subject, outcome, detail string)
 func (a *audit) record(r api.AuditRecord) {
 	r.Time = a.now().UTC()
 	r.Actor, r.From, r.Action = safe(r.Actor, maxActor), safe(r.From, maxFrom), safe(r.Action, maxAction)
-	r.Subject, r.Detail = safe(r.Subject, maxSubject), safe(r.Detail, maxDetail)
+	r.Subject, r.Detail = safe(api.NoSecret(r.Subject), maxSubject), safe(api.NoSecret(r.Detail), maxDetail)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if r.Outcome == "denied" && !a.damp.let(r.Time, r.From+" "+r.Action) {
@@ -121,6 +122,7 @@ func (a *audit) run(ctx context.Context) {
 			return
 		case <-t.C:
 			a.tell()
+			a.forget()
 		case <-a.wake:
 		}
 		_ = a.sync() // logged there; the records wait for the next try
@@ -135,6 +137,15 @@ func (a *audit) tell() {
 	for what, n := range a.damp.rest(now) {
 		a.push(api.AuditRecord{Time: now, Actor: "peer", Action: "denials.counted", Subject: what, Outcome: "denied",
 			Detail: fmt.Sprintf("%d more like those before", n)})
+	}
+}
+
+// forget removes files that are full and older than what is kept.
+func (a *audit) forget() {
+	a.fileMu.Lock()
+	defer a.fileMu.Unlock()
+	if err := a.file.prune(); err != nil {
+		a.log.Warn("old audit logs could not be removed", "err", err)
 	}
 }
 
@@ -167,6 +178,13 @@ func (a *audit) sync() error {
 	}
 	a.failed = err != nil
 	return err
+}
+
+// limit says from now on how much is kept.
+func (a *audit) limit(keep auditLimits) {
+	a.fileMu.Lock()
+	defer a.fileMu.Unlock()
+	a.file.limit(keep)
 }
 
 // close writes what is left and closes the file.

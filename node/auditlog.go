@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"cairn/web/api"
 )
@@ -37,8 +38,9 @@ type auditLine struct {
 // can write the home can write all of it anew. Not safe for concurrent use.
 type auditLog struct {
 	dir  string
+	now  func() time.Time
+	keep auditLimits
 	each int64 // bytes of one file
-	keep int64 // bytes of all
 
 	f    *os.File
 	size int64  // of what is known to be whole in f
@@ -56,8 +58,9 @@ func hashOf(line []byte) string {
 
 // openAuditLog opens or begins the log of a home. A last line that a crash cut short is removed. notes says in words what else is not as it should
 // be.
-func openAuditLog(dir string, keep int64) (l *auditLog, notes []string, err error) {
-	l = &auditLog{dir: dir, keep: keep, each: min(max(keep/4, auditLeast), auditFile), hash: noHash()}
+func openAuditLog(dir string, keep auditLimits, now func() time.Time) (l *auditLog, notes []string, err error) {
+	l = &auditLog{dir: dir, now: now, hash: noHash()}
+	l.limit(keep)
 	path := filepath.Join(dir, auditName)
 	if l.f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600); err != nil {
 		return nil, nil, fmt.Errorf("open audit log: %w", err)
@@ -235,16 +238,31 @@ func (l *auditLog) rotate() error {
 	if err := syncDir(l.dir); err != nil {
 		return fmt.Errorf("rotate audit log: %w", err)
 	}
+	return l.prune()
+}
+
+// limit says how much is kept. A quarter of the bytes is the file that is written.
+func (l *auditLog) limit(keep auditLimits) {
+	l.keep, l.each = keep, auditFile
+	if keep.size > 0 {
+		l.each = min(max(keep.size/4, auditLeast), auditFile)
+	}
+}
+
+// prune removes full files, the oldest first, until what is left is no more and no older than what is kept.
+func (l *auditLog) prune() error {
 	old, err := l.old()
 	if err != nil {
 		return err
 	}
-	room := l.keep - l.each
+	room := l.keep.size - l.each
 	for _, p := range slices.Backward(old) {
-		if fi, err := os.Stat(p); err == nil {
-			room -= fi.Size()
+		fi, err := os.Stat(p)
+		if err != nil {
+			return fmt.Errorf("look at old audit log: %w", err)
 		}
-		if room < 0 {
+		room -= fi.Size()
+		if l.keep.size > 0 && room < 0 || l.keep.age > 0 && l.now().Sub(fi.ModTime()) > l.keep.age {
 			if err := os.Remove(p); err != nil {
 				return fmt.Errorf("remove old audit log: %w", err)
 			}
@@ -325,7 +343,7 @@ func backwards(f *os.File) iter.Seq2[[]byte, error] {
 				begun = true
 			}
 		}
-		if begun && len(tail) > 0 {
+		if begun {
 			yield(tail, nil)
 		}
 	}

@@ -19,6 +19,7 @@ const (
 type damper struct {
 	all   bucket
 	kinds map[string]*bucket
+	swept time.Time // when kinds were last forgotten for want of room
 }
 
 // bucket is a token bucket that counts from a time at which it is empty of events.
@@ -33,7 +34,8 @@ func newDamper() *damper { return &damper{kinds: map[string]*bucket{}} }
 func (d *damper) let(now time.Time, kind string) bool {
 	b := d.kinds[kind]
 	if b == nil {
-		if len(d.kinds) >= dampKinds {
+		if since := now.Sub(d.swept); len(d.kinds) >= dampKinds && (since < 0 || since >= dampEvery) {
+			d.swept = now
 			d.forget(now)
 		}
 		if len(d.kinds) >= dampKinds {
@@ -44,7 +46,8 @@ func (d *damper) let(now time.Time, kind string) bool {
 			d.kinds[kind] = b
 		}
 	}
-	if b.full(now, dampBurst, dampEvery) || d.all.full(now, dampAll, dampAllPer) {
+	full, allFull := b.full(now, dampBurst, dampEvery), d.all.full(now, dampAll, dampAllPer)
+	if full || allFull {
 		b.left++
 		return false
 	}
@@ -69,7 +72,7 @@ func (d *damper) rest(now time.Time) iter.Seq2[string, uint64] {
 
 func (d *damper) forget(now time.Time) {
 	for kind, b := range d.kinds {
-		if b.left == 0 && !b.free.After(now) {
+		if ahead := b.free.Sub(now); b.left == 0 && (ahead <= 0 || ahead > dampBurst*dampEvery) { // or from before the clock was set back
 			delete(d.kinds, kind)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"cairn/consensus/access"
 	"cairn/consensus/admission"
 	"cairn/consensus/membership"
 	"cairn/storage"
@@ -22,7 +23,9 @@ import (
 	"cairn/web/api"
 
 	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
 	ma "github.com/multiformats/go-multiaddr"
 )
 
@@ -141,13 +144,53 @@ func (n *Node) start(p *seat) {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	p.stop = stop
-	p.svc.Handle(exchange.Protocol, p.server.Handle)
+	p.serve(exchange.Protocol, p.server.Handle)
+	p.serve(caProtocol, n.serveCA(p))
 	go func() {
 		defer close(p.done)
+		var measuring sync.WaitGroup
+		defer measuring.Wait()
+		measuring.Go(func() { p.measure(ctx) })
 		n.warn("run membership", p.svc.Run(ctx))
 	}()
 	n.current.Store(p)
+	n.networkChanged()
+}
+
+// networkChanged is called when the peer has entered or left a network.
+func (n *Node) networkChanged() {
 	n.changed.Store(true)
+	if n.own != nil {
+		n.own.Expire() // the other network's authority is the one to ask
+	}
+}
+
+// serve answers a protocol on the member host to those who have the right to it by the table of package access.
+func (p *seat) serve(proto protocol.ID, h network.StreamHandler) {
+	p.svc.Handle(proto, func(st network.Stream) {
+		c := st.Conn()
+		v := access.Decide(access.Subject{Kind: access.Peer, Role: p.role(c.RemotePeer())}, access.Action{Door: access.MemberHost, Name: string(proto)})
+		if !v.Allowed {
+			p.n.audit.note(c.RemotePeer().String(), c.RemoteMultiaddr().String(), "door.denied", string(proto), "denied", v.Reason)
+			_ = st.Reset()
+			return
+		}
+		h(st)
+	})
+}
+
+// role is what a peer's certificate makes of it.
+func (p *seat) role(id peer.ID) access.Role {
+	in := p.book.Peer(id, p.svc.Now())
+	switch {
+	case in.State != membership.StateValid:
+		return access.Stranger
+	case in.Terms.Role == membership.Admin:
+		return access.Administrator
+	case in.Terms.Role == membership.Member:
+		return access.Member
+	}
+	return access.Reader
 }
 
 // undo closes what a place that was not started has.
@@ -167,7 +210,10 @@ func (n *Node) exit(ctx context.Context) error {
 	}
 	p := n.current.Swap(nil)
 	n.warn("leave the network", p.close())
-	n.changed.Store(true)
+	if err := n.vault.Delete(secretNetworkCA); err != nil {
+		return err
+	}
+	n.networkChanged()
 	return n.finishLeaving(ctx)
 }
 
@@ -215,7 +261,7 @@ func (p *seat) events() admission.Events {
 			if a.What == "refused" {
 				outcome = "denied"
 			}
-			p.n.audit.note(a.Peer.String(), a.Addr, "member."+a.What, p.nameOf(a.Peer), outcome, a.Why)
+			p.n.audit.note(a.Peer.String(), a.Addr, "member."+strings.ReplaceAll(a.What, " ", "_"), p.nameOf(a.Peer), outcome, a.Why)
 		},
 	}
 }

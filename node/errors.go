@@ -151,8 +151,11 @@ func explainExchange(err error) *api.Error {
 
 func explainData(err error) *api.Error {
 	switch {
+	case errors.Is(err, storage.ErrOldKeys):
+		return api.Errorf(api.CodeWrongKey, "the keys are older than the store: it has been sealed under newer ones since").
+			WithHint("use a backup made after the last `cairn key rotate`; nothing was written")
 	case errors.Is(err, storage.ErrWrongKey):
-		return api.Errorf(api.CodeWrongKey, "the key file does not belong to this store").WithHint("restore the key file from its backup; nothing was written")
+		return api.Errorf(api.CodeWrongKey, "the key file does not belong to this store").WithHint("bring the right one back with `cairn key restore FILE`; nothing was written")
 	case errors.Is(err, storage.ErrStoreLost):
 		return api.Errorf(api.CodeNoHome, "%s", plain(err)).WithHint("bring the store back from where it was moved; cairn does not put an empty one in its place")
 	case errors.Is(err, block.ErrNoSpace), errors.Is(err, syscall.ENOSPC):
@@ -167,6 +170,8 @@ func explainData(err error) *api.Error {
 		return api.Errorf(api.CodeFailed, "%s", plain(err)).WithHint("it was written by a newer version of cairn: use that one")
 	case errors.Is(err, storage.ErrLocked):
 		return api.Errorf(api.CodeLocked, "%s", plain(err)).WithHint("use that one, or stop it first")
+	case errors.Is(err, storage.ErrBusy):
+		return api.Errorf(api.CodeConflict, "%s", plain(storage.ErrBusy)).WithHint("wait until that is done")
 	case errors.Is(err, storage.ErrClosed):
 		return api.Errorf(api.CodeHandover, "the peer is stopping").WithHint("try again when it runs")
 	case errors.Is(err, storage.ErrNoEntry):

@@ -30,6 +30,8 @@ const keptLAN = 256
 type finder struct {
 	host host.Host
 	log  *slog.Logger
+	// found hears of every peer that announces itself; nil: nobody does. It must not block.
+	found func(peer.ID, []ma.Multiaddr)
 
 	mu    sync.Mutex
 	known map[peer.ID][]ma.Multiaddr
@@ -100,6 +102,9 @@ func (f *finder) HandlePeerFound(ai peer.AddrInfo) {
 		}
 	}
 	f.known[ai.ID] = as[:min(len(as), addrsLAN)]
+	if f.found != nil {
+		f.found(ai.ID, f.known[ai.ID])
+	}
 	close(f.wake)
 	f.wake = make(chan struct{})
 }

@@ -75,7 +75,7 @@ func (n *Node) goal(r api.GetRequest) (goal, error) {
 func (n *Node) place(g goal, r api.GetRequest) (string, error) {
 	dir, path := r.OutputDir, r.Output
 	if path == "" && dir == "" {
-		dir = n.cfg.Downloads
+		dir = n.settings.downloads()
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return "", err
 		}

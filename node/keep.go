@@ -60,6 +60,11 @@ const maxFindings = 1000
 // Verify re-reads everything: all owned blocks, all referenced files, and that every entry is complete.
 func (n *Node) Verify(ctx context.Context, s api.Sink) (api.VerifyResult, error) {
 	out := api.VerifyResult{Findings: []api.Finding{}}
+	if n.store.Resealing() { // interrupted; what stopped it shows again below
+		if _, err := n.reseal(ctx, s); err != nil && s != nil {
+			s.Warn(api.Warning{Message: explain(err).Message})
+		}
+	}
 	found := func(f api.Finding) {
 		if len(out.Findings) < maxFindings {
 			out.Findings = append(out.Findings, f)

@@ -22,7 +22,7 @@ const joinFor = 30 * time.Second
 func (n *Node) Network(context.Context) (api.NetworkStatus, error) { return n.networkStatus(), nil }
 
 func (n *Node) networkStatus() api.NetworkStatus {
-	st := api.NetworkStatus{MemberID: n.identity.id().String(), SelfName: n.cfg.Name, Addresses: []string{}, Alerts: []api.Alert{}, Limits: []api.Limit{}}
+	st := api.NetworkStatus{MemberID: n.identity.id().String(), SelfName: n.settings.name(), Addresses: []string{}, Alerts: []api.Alert{}, Limits: []api.Limit{}}
 	p := n.seat()
 	if p == nil {
 		return st
@@ -32,7 +32,7 @@ func (n *Node) networkStatus() api.NetworkStatus {
 	me := p.book.Peer(p.id, now)
 	created := charter.Issued().UTC()
 	st.Joined, st.ID, st.Name, st.Created, st.MemberID = true, id.String(), name, &created, p.id.String()
-	st.SelfName, st.Role, st.State, st.Reason = cmp.Or(me.Name, n.cfg.Name), roleName(me.Terms.Role), stateName(me.State), me.Reason
+	st.SelfName, st.Role, st.State, st.Reason = cmp.Or(me.Name, n.settings.name()), roleName(me.Terms.Role), stateName(me.State), me.Reason
 	if !me.Expires.IsZero() {
 		t := me.Expires.UTC()
 		st.Expires = &t
@@ -106,7 +106,7 @@ func (n *Node) init(ctx context.Context, r api.InitRequest) (api.InitResult, err
 	if err := n.none(); err != nil {
 		return api.InitResult{}, err
 	}
-	peerName := cmp.Or(r.PeerName, n.cfg.Name)
+	peerName := cmp.Or(r.PeerName, n.settings.name())
 	if err := errors.Join(named("network", r.Name), named("peer", peerName)); err != nil {
 		return api.InitResult{}, err
 	}
@@ -131,6 +131,9 @@ func (n *Node) init(ctx context.Context, r api.InitRequest) (api.InitResult, err
 		d, err = membership.Certify(key, charter.Network(), self, peerName, membership.Terms{Role: membership.Admin, Coordinator: true}, now, membership.CertificateLife)
 	}
 	if err != nil {
+		return api.InitResult{}, err
+	}
+	if err := n.newNetworkCA(r.Name); err != nil {
 		return api.InitResult{}, err
 	}
 	if err := n.enter(ctx, admission.Records(append(docs, d))); err != nil {
@@ -180,7 +183,7 @@ func (n *Node) join(ctx context.Context, r api.JoinRequest) (api.NetworkStatus, 
 		}
 		return api.NetworkStatus{}, n.none()
 	}
-	name := cmp.Or(r.Name, n.cfg.Name)
+	name := cmp.Or(r.Name, n.settings.name())
 	if err := named("peer", name); err != nil {
 		return api.NetworkStatus{}, err
 	}

@@ -26,6 +26,7 @@ import (
 	"cairn/swarm/transport"
 	"cairn/web"
 	"cairn/web/api"
+	"cairn/web/certs"
 	"cairn/web/dashboard"
 
 	"github.com/libp2p/go-libp2p/core/host"
@@ -48,6 +49,7 @@ type Node struct {
 	home      *home
 	vault     *vault.Vault
 	storeKeys *storage.Keys
+	scrypt    int // scryptWork; less in tests
 	store     *storage.Store
 	host      host.Host // the door: for strangers
 	identity  *identity
@@ -67,11 +69,12 @@ type Node struct {
 	meter     *exchange.Meter
 	shape     *shape.Shaper // holds back what moves
 	limits    *limits
+	settings  *settings
 	peers     *peerRates
 	sessions  *web.Sessions
 	tokens    *tokens
 	audit     *audit
-	ca        func() ([]byte, error) // certificate (PEM) of the authority behind HTTP; nil: there is none
+	own       *certs.Own // the dashboard's certificate by an authority of ours; nil: another kind or none
 	web       *web.Server
 	metrics   *observe.Metrics
 	finder    *finder
@@ -96,7 +99,7 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	n := &Node{cfg: cfg, log: cfg.Log, now: cfg.Now, started: cfg.Now(), gate: newGate(), ready: make(chan struct{}), handover: make(chan struct{})}
+	n := &Node{cfg: cfg, log: cfg.Log, scrypt: scryptWork, now: cfg.Now, started: cfg.Now(), gate: newGate(), ready: make(chan struct{}), handover: make(chan struct{})}
 	life, end := context.WithCancel(context.Background())
 	n.end, n.life = end, life.Done()
 	defer func() {
@@ -124,7 +127,7 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 	if n.identity, err = newIdentity(n.vault); err != nil {
 		return nil, err
 	}
-	if n.audit, err = openAudit(n.home.dir, cfg.AuditSize, n.now, n.log.With("part", "audit")); err != nil {
+	if n.audit, err = openAudit(n.home.dir, auditLimits{cfg.AuditAge, cfg.AuditSize}, n.now, n.log.With("part", "audit")); err != nil {
 		return nil, err
 	}
 	if n.tokens, err = openTokens(n.home.dir, n.now, n.log.With("part", "web")); err != nil {
@@ -132,6 +135,7 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 	}
 	n.hub = newHub(n.now)
 	n.shape = shape.New(n.now)
+	n.settings = newSettings(cfg, n.tellStatus, n.log.With("part", "config"))
 	n.limits = newLimits(n.home.dir, n.shape, n.log)
 	n.transfers = newTransfers(n.hub, n.now, newID)
 	if n.host, err = n.listen(transport.Config{Key: id, Limits: cfg.Limits}, doorPorts, cfg.Listen, DefaultPort); err != nil {
@@ -154,6 +158,7 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 	}
 	ups.drop = n.server.DropSession
 	n.finder = newFinder(n.host, n.log.With("part", "mdns"))
+	n.finder.found = n.sighted
 	n.metrics = observe.New(observe.Sources{Store: n.store.Stats, Exchange: n.server.Stats, Meter: n.meter.Total,
 		Peers: n.countPeers, Transfers: n.transfers.active, Pool: n.pool.InUse}, cfg.Version)
 	seat, err := n.newSeat()
@@ -167,7 +172,7 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 		return nil, err
 	}
 	n.web, err = web.New(web.Config{TLS: source, Names: cfg.TLS.Names, Tokens: n.tokens, Audit: n.audited,
-		Peer: n, Network: n, Sessions: n.sessions, Home: n.home.dir, HTTP: cfg.HTTP, Dashboard: dashboard.FS(),
+		Peer: n, Network: n, Keys: n, Settings: n.settings, Sessions: n.sessions, Home: n.home.dir, HTTP: cfg.HTTP, Dashboard: dashboard.FS(),
 		Metrics: n.metrics.Handler(), Log: n.log.With("part", "web"), Now: n.now, Begin: n.request})
 	if err != nil {
 		return nil, err
@@ -211,6 +216,7 @@ func (n *Node) Run(ctx context.Context) error {
 	g.Go(func() error { n.tick(ctx); return nil })
 	if n.cfg.Mode == ModeUp {
 		g.Go(func() error { n.journal.resume(ctx); return nil })
+		g.Go(func() error { n.finishReseal(ctx); return nil })
 	}
 	if n.cfg.MDNS {
 		g.Go(func() error { n.finder.run(ctx); return nil })

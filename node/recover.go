@@ -176,7 +176,7 @@ func (n *Node) recoverHere(ctx context.Context, r api.RecoverRequest, root crypt
 			return api.RecoverResult{}, err
 		}
 	}
-	more, err := appoint(root, p.identity, id, p.book.Peer(p.id, now), n.cfg.Name, p)
+	more, err := appoint(root, p.identity, id, p.book.Peer(p.id, now), n.settings.name(), p)
 	if err != nil {
 		return api.RecoverResult{}, err
 	}
@@ -184,6 +184,13 @@ func (n *Node) recoverHere(ctx context.Context, r api.RecoverRequest, root crypt
 		return api.RecoverResult{}, err
 	}
 	did = append(did, "this peer is an administrator")
+	if _, err := n.networkCA(ctx, p); err != nil { // whoever had the authority of the dashboards can not be reached
+		_, name, _ := p.book.Network()
+		if err := n.newNetworkCA(name); err != nil {
+			return api.RecoverResult{}, err
+		}
+		did = append(did, "a new authority for dashboards was made: browsers have to be told of it (`cairn ca`)")
+	}
 	return api.RecoverResult{Network: n.networkStatus(), Did: did}, nil
 }
 
@@ -231,8 +238,11 @@ func (n *Node) recoverAnew(ctx context.Context, r api.RecoverRequest, root crypt
 	if err != nil {
 		return api.RecoverResult{}, err
 	}
-	c, err := membership.Certify(key, id, self, n.cfg.Name, membership.Terms{Role: membership.Admin, Coordinator: true}, now, membership.CertificateLife)
+	c, err := membership.Certify(key, id, self, n.settings.name(), membership.Terms{Role: membership.Admin, Coordinator: true}, now, membership.CertificateLife)
 	if err != nil {
+		return api.RecoverResult{}, err
+	}
+	if err := n.newNetworkCA(charter.Name()); err != nil {
 		return api.RecoverResult{}, err
 	}
 	if err := n.enter(ctx, admission.Records([]membership.Doc{charter, d, c})); err != nil {

@@ -17,7 +17,10 @@ import (
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/protocol/ping"
+	ma "github.com/multiformats/go-multiaddr"
 )
 
 // seat is this peer's place in a network while it is in one: the host that admits members only, and what runs on it.
@@ -220,6 +223,50 @@ func (p *seat) close() error {
 		return fmt.Errorf("close member host: %w", err)
 	}
 	return nil
+}
+
+// lanKept is how long the address of a member's door that the local network names is tried.
+const lanKept = 2 * time.Minute
+
+// sighted hears that the local network names addresses of a door. If it is a member's, its door is tried there too: that
+// is how members find each other again when all have got new addresses. The hello proves who it is.
+func (n *Node) sighted(id peer.ID, addrs []ma.Multiaddr) {
+	p := n.seat()
+	if p == nil {
+		return
+	}
+	if slices.ContainsFunc(p.svc.Peers(), func(m admission.Peer) bool { return m.Door == id && m.State == membership.StateValid }) {
+		n.host.Peerstore().AddAddrs(id, addrs, lanKept)
+	}
+}
+
+// How often the round trip to each connected member is measured, and how long an answer may take.
+const (
+	measureEvery = 15 * time.Second
+	measureFor   = 5 * time.Second
+)
+
+// measure keeps the round trips to connected members, which libp2p remembers as averages. A new one is measured at once.
+func (p *seat) measure(ctx context.Context) {
+	last := map[peer.ID]time.Time{}
+	for pause(ctx, time.Second) {
+		now := p.n.now()
+		var wg sync.WaitGroup
+		there := map[peer.ID]time.Time{}
+		for _, id := range p.host.Network().Peers() {
+			if there[id] = last[id]; now.Sub(last[id]) < measureEvery {
+				continue
+			}
+			there[id] = now
+			wg.Go(func() {
+				ctx, cancel := context.WithTimeout(ctx, measureFor)
+				defer cancel()
+				<-ping.Ping(network.WithNoDial(ctx, "measure"), p.host, id) // what it found is in the peerstore
+			})
+		}
+		wg.Wait()
+		last = there
+	}
 }
 
 // countPeers is how many peers are connected, on either host.

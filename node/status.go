@@ -11,7 +11,7 @@ import (
 func (n *Node) Status(context.Context) (api.Status, error) {
 	st := n.store.Stats()
 	s := api.Status{
-		Version: n.cfg.Version, APIVersion: api.Version, PeerID: n.host.ID().String(), MemberID: n.identity.id().String(), Name: n.cfg.Name, Home: n.home.dir,
+		Version: n.cfg.Version, APIVersion: api.Version, PeerID: n.host.ID().String(), MemberID: n.identity.id().String(), Name: n.settings.name(), Home: n.home.dir,
 		Mode: n.cfg.Mode, Started: n.started.UTC(), Addresses: n.Addresses(), HTTP: n.web.URL(),
 		Peers: n.countPeers(), Rates: n.peers.current(), Transfers: n.transfers.active(), Limits: []api.Limit{},
 		Store: api.StoreStatus{Entries: n.lib.count(), OwnedBlocks: st.Blocks, OwnedBytes: st.Bytes,
@@ -78,16 +78,22 @@ func (n *Node) Cancel(_ context.Context, id string) (api.Transfer, error) {
 // Events follows everything that happens.
 func (n *Node) Events(ctx context.Context, after uint64) iter.Seq2[api.Event, error] {
 	ctx, cancel := n.bound(ctx)
-	seq := n.hub.follow(ctx, after, func() api.Event {
-		s, _ := n.Status(ctx) // never fails
-		s.Home = ""
-		return api.Event{Type: "status", Status: &s}
-	})
+	seq := n.hub.follow(ctx, after, n.statusEvent)
 	return func(yield func(api.Event, error) bool) {
 		defer cancel()
 		seq(yield)
 	}
 }
+
+// statusEvent is the status as everybody may see it.
+func (n *Node) statusEvent() api.Event {
+	s, _ := n.Status(context.Background()) // never fails
+	s.Home = ""
+	return api.Event{Type: "status", Status: &s}
+}
+
+// tellStatus announces a status that changed otherwise than by itself.
+func (n *Node) tellStatus() { n.hub.send(n.statusEvent()) }
 
 // Handover ends a peer of mode "command" so that another process can take its home over.
 func (n *Node) Handover(context.Context) error {

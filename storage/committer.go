@@ -26,7 +26,7 @@ const (
 // op is one change of the index.
 type op struct {
 	key, val []byte // val nil: delete
-	expect   []byte // if not nil: only if this is the value now
+	expect   []byte // if not nil: only if this is the value now; empty: only if there is none
 	delta    totals // what it adds to the running sums
 	weight   int    // bytes of the block, for the size of a batch
 	done     func() // called once the change is visible or has failed; may be nil
@@ -293,9 +293,12 @@ func (c *committer) transaction(ops []op) (n int) {
 	return n
 }
 
-// holds tells whether key has this value, in txn or before it.
+// holds tells whether key has this value, or none for an empty one, in txn or before it.
 func holds(txn *badger.Txn, key, val []byte) bool {
 	it, err := txn.Get(key)
+	if len(val) == 0 {
+		return errors.Is(err, badger.ErrKeyNotFound)
+	}
 	if err != nil {
 		return false
 	}

@@ -147,6 +147,8 @@ func (s *Store) UpdateEntry(id string, change func(*Entry) error) (Entry, error)
 	if e.ID != id {
 		return e, fmt.Errorf("update entry %q: its id may not change", id)
 	}
+	s.sealing.RLock()
+	defer s.sealing.RUnlock()
 	o, err := s.entryOp(e)
 	if err != nil {
 		return e, err

@@ -11,6 +11,8 @@ import (
 var (
 	// ErrWrongKey: the key file does not belong to this store, or the store to another peer.
 	ErrWrongKey = errors.New("the key file does not belong to this store")
+	// ErrOldKeys: the store was sealed under newer data keys since these were copied. It is an ErrWrongKey.
+	ErrOldKeys = fmt.Errorf("%w: they are older than it", ErrWrongKey)
 	// ErrStoreLost: a store existed here and its data is gone. It is never re-created in place.
 	ErrStoreLost = errors.New("the store that existed here is gone")
 	// ErrLocked: another process has the store open.

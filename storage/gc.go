@@ -15,8 +15,8 @@ import (
 	"cairn/storage/block"
 )
 
-// ErrBusy: a GC is running already.
-var ErrBusy = errors.New("garbage collection is running already")
+// ErrBusy: a GC or a reseal is running already.
+var ErrBusy = errors.New("the store is being collected or sealed anew already")
 
 // Mark calls visit for every block that must stay. An error of Mark ends the GC before anything is deleted.
 type Mark func(ctx context.Context, visit func(cid.Cid)) error

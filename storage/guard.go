@@ -71,7 +71,7 @@ func (g *guard) useFile(u *usedSet, id uint64) {
 	u.files[id] = struct{}{}
 }
 
-// begin starts a GC; false if one runs already.
+// begin starts a GC or a reseal; false if one runs already.
 func (g *guard) begin() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -30,7 +30,7 @@ const (
 )
 
 // Fits tells, without writing, whether k are the keys of the store in dir; a directory without a store fits the keys of one
-// that was never made. Errors: ErrWrongKey (other keys, or older ones than the store has used), ErrStoreLost, ErrFormat.
+// that was never made. Errors: ErrWrongKey (of another store), ErrOldKeys, ErrStoreLost, ErrFormat.
 func Fits(dir string, k *Keys) error {
 	_, _, err := checkIdentity(dir, k)
 	if err != nil {
@@ -94,7 +94,7 @@ func readIdentity(dir string, k *Keys) (storeState, uint32, error) {
 			continue
 		}
 		if newest > k.newest() {
-			return "", 0, fmt.Errorf("%w: they are older than the store, which uses data key %d", ErrWrongKey, newest)
+			return "", 0, fmt.Errorf("%w: it uses data key %d", ErrOldKeys, newest)
 		}
 		return s, newest, nil
 	}

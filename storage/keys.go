@@ -189,15 +189,18 @@ func (k *Keys) rotate(old *dataKey) error {
 	if k.current != old {
 		return nil
 	}
-	return k.addKey()
+	return k.addKey(false)
 }
 
-// addKey makes a new data key the current one; call with mu held.
-func (k *Keys) addKey() error {
+// addKey makes a new data key the current one, and with reseal the oldest to be kept; call with mu held.
+func (k *Keys) addKey(reseal bool) error {
 	f := k.file
 	f.Data = append([]keyRecord(nil), f.Data...)
 	if err := f.addKey(); err != nil {
 		return err
+	}
+	if reseal {
+		f.Reseal = f.Data[len(f.Data)-1].ID
 	}
 	if err := k.save(f); err != nil {
 		return err

@@ -18,6 +18,8 @@ type Note struct {
 // PutNotes writes notes, each in place of one of the same id, synced together. After a crash some may be there and
 // others not.
 func (s *Store) PutNotes(ctx context.Context, notes ...Note) error {
+	s.sealing.RLock()
+	defer s.sealing.RUnlock()
 	ops := make([]op, 0, len(notes))
 	for _, n := range notes {
 		if n.ID == "" || len(n.ID) > maxEntryID {

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/dgraph-io/badger/v4/fb"
 	"github.com/dgraph-io/badger/v4/pb"
@@ -33,11 +35,14 @@ func checkIndexFiles(dir string) error {
 	if err != nil {
 		return fmt.Errorf("%w: MANIFEST: %v", ErrDamaged, err)
 	}
-	tables, err := filepath.Glob(filepath.Join(dir, "*.sst"))
+	ids, err := namedTables(manifest)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: MANIFEST: %v", ErrDamaged, err)
 	}
-	for _, path := range tables {
+	// Other tables are what a crash left half written, or not yet removed. Badger removes them.
+	for _, id := range ids {
+		name := fmt.Sprintf("%06d.sst", id)
+		path := filepath.Join(dir, name)
 		info, err := os.Stat(path)
 		if err == nil && info.Size() > maxTable {
 			err = errors.New("too large")
@@ -50,10 +55,53 @@ func checkIndexFiles(dir string) error {
 			err = checkTable(data)
 		}
 		if err != nil {
-			return fmt.Errorf("%w: %s: %v", ErrDamaged, filepath.Base(path), err)
+			return fmt.Errorf("%w: %s: %v", ErrDamaged, name, err)
 		}
 	}
 	return nil
+}
+
+// removeEmptyLogs takes away logs without a byte: a process was killed between making one and giving it its size, before anything
+// in it could be acknowledged. Badger fails to open with one.
+func removeEmptyLogs(dir string) error {
+	for _, kind := range []string{"*.mem", "*.vlog"} {
+		logs, err := filepath.Glob(filepath.Join(dir, kind))
+		if err != nil {
+			return err
+		}
+		for _, path := range logs {
+			if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() || info.Size() > 0 {
+				continue
+			}
+			if err := os.Remove(path); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// namedTables lists the tables that a manifest, which checkManifest has passed, leaves in being.
+func namedTables(b []byte) ([]uint64, error) {
+	live := make(map[uint64]bool)
+	for b = b[8:]; ; {
+		n := manifestRecord(b)
+		if n == 0 {
+			return slices.Sorted(maps.Keys(live)), nil
+		}
+		var set pb.ManifestChangeSet
+		if err := proto.Unmarshal(b[8:n], &set); err != nil {
+			return nil, errors.New("a record is not readable")
+		}
+		for _, c := range set.Changes {
+			if c.Op == pb.ManifestChange_DELETE {
+				delete(live, c.Id)
+			} else {
+				live[c.Id] = true
+			}
+		}
+		b = b[n:]
+	}
 }
 
 // checkManifest knows magic(8), then records of length(4) ‖ crc32c(4) ‖ bytes. A torn last record is what a crash leaves

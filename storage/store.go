@@ -77,6 +77,9 @@ type Store struct {
 	seed       maphash.Seed
 	entryLocks [16]sync.Mutex // by hash of the entry's id: read, modify, write
 
+	// sealing is held for reading from before a value is sealed until it is queued, and for writing while the data key changes.
+	sealing sync.RWMutex
+
 	guard   guard // who uses which blocks, against GC
 	pending pendingSet
 
@@ -176,7 +179,11 @@ func (s *Store) openDB(exists bool) (err error) {
 	if s.segs, err = openSegmentDir(filepath.Join(s.cfg.Dir, segmentDir), s.cfg.segment); err != nil {
 		return fmt.Errorf("%w: %v", ErrDamaged, err)
 	}
-	if err := checkIndexFiles(s.dir); err != nil {
+	err = checkIndexFiles(s.dir)
+	if err == nil {
+		err = removeEmptyLogs(s.dir)
+	}
+	if err != nil {
 		return errors.Join(err, s.segs.close())
 	}
 	db, err := badger.OpenManaged(badgerOptions(s.dir, badgerLog{s.log, &s.broken, &s.index}))

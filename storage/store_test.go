@@ -19,6 +19,9 @@ import (
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv("CAIRN_STORAGE_CHILD"); dir != "" {
+		if os.Getenv(resealEnv) != "" {
+			resealChild(dir)
+		}
 		child(dir)
 		return
 	}

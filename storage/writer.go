@@ -70,6 +70,8 @@ func (w *Writer) File(path string, info fs.FileInfo) (uint64, error) {
 	id := rand.Uint64() | 1<<63 // never 0
 	s.guard.useFile(&w.used, id)
 	fk := fileKey(id)
+	s.sealing.RLock()
+	defer s.sealing.RUnlock()
 	sealed, err := s.keys.sealJSON(fk, rec)
 	if err != nil {
 		return 0, fmt.Errorf("record file: %w", err)
@@ -242,6 +244,8 @@ func (w *Writer) put(ctx context.Context, d digest, data []byte) error {
 		s.budget.Release(int64(n))
 		return fmt.Errorf("store block: %w", err)
 	}
+	s.sealing.RLock()
+	defer s.sealing.RUnlock()
 	o, err := s.sealBlock(d, data)
 	if err != nil {
 		s.space.done(n)
@@ -303,6 +307,10 @@ func appendRecordHead(b, mh []byte, length int) []byte {
 // Commit returns when all that the writer was given is synced, and then the entries too. Concurrent calls share
 // the syncs. It may be called repeatedly; when ctx ends first, whether the entries were written is unknown.
 func (w *Writer) Commit(ctx context.Context, entries ...Entry) error {
+	if len(entries) > 0 {
+		w.s.sealing.RLock()
+		defer w.s.sealing.RUnlock()
+	}
 	last := make([]op, 0, len(entries))
 	for _, e := range entries {
 		o, err := w.s.entryOp(e)

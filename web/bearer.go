@@ -71,13 +71,18 @@ func guessPlace(from string) netip.Prefix {
 func (g *guesses) wait(from string) time.Duration {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	now := g.now()
-	ahead := g.free[guessPlace(from)].Sub(now)
-	if place := (netip.Prefix{}); len(g.free) >= maxGuesses {
-		ahead = max(ahead, g.free[place].Sub(now))
+	now, most := g.now(), guessBurst*guessEvery
+	ahead := g.ahead(guessPlace(from), now)
+	if len(g.free) >= maxGuesses {
+		ahead = max(ahead, g.ahead(netip.Prefix{}, now))
 	}
-	// A clock that was set back must not shut anybody out for long.
-	return max(0, min(ahead, guessBurst*guessEvery)-(guessBurst-1)*guessEvery)
+	return max(0, ahead-(most-guessEvery))
+}
+
+// ahead is how long it takes until the guesses of a place are paid for: mu is held. A clock that was set back must not
+// shut anybody out for long.
+func (g *guesses) ahead(place netip.Prefix, now time.Time) time.Duration {
+	return min(max(0, g.free[place].Sub(now)), guessBurst*guessEvery)
 }
 
 // wrong counts a guess.
@@ -95,8 +100,7 @@ func (g *guesses) wrong(from string) {
 	if _, known := g.free[place]; !known && len(g.free) >= maxGuesses {
 		place = netip.Prefix{} // so many addresses at once are one attacker
 	}
-	ahead := max(0, min(g.free[place].Sub(now), (guessBurst-1)*guessEvery))
-	g.free[place] = now.Add(ahead + guessEvery)
+	g.free[place] = now.Add(min(g.ahead(place, now)+guessEvery, guessBurst*guessEvery))
 }
 
 // bearer finds out who sent a token. It changes nothing for a request without one.

@@ -26,6 +26,7 @@ func (c *caller) actor() string {
 // note hands a record to the audit log.
 func (s *Server) note(r api.AuditRecord) {
 	if s.cfg.Audit != nil {
+		r.Subject, r.Detail = api.NoSecret(r.Subject), api.NoSecret(r.Detail) // a message may repeat what was asked for
 		s.cfg.Audit(r)
 	}
 }
@@ -87,7 +88,7 @@ func pathValues(r *http.Request, pattern string) string {
 	var out []string
 	for part := range strings.SplitSeq(pattern, "/") {
 		if name, ok := strings.CutPrefix(part, "{"); ok {
-			out = append(out, api.NoSecret(r.PathValue(strings.TrimSuffix(name, "}"))))
+			out = append(out, r.PathValue(strings.TrimSuffix(name, "}")))
 		}
 	}
 	return strings.Join(out, " ")

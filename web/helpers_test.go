@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"encoding/json"
+	"net/url"
 	"strconv"
 	"strings"
 	"sync"
@@ -60,4 +61,13 @@ func (b *bench) login(t *testing.T) (cookie, secret string) {
 		t.Fatalf("login set %d cookies", len(cookies))
 	}
 	return "Cookie: " + cookies[0].Name + "=" + cookies[0].Value, "Cairn-Secret: " + r.Secret
+}
+
+func mustURL(t *testing.T, text string) *url.URL {
+	t.Helper()
+	u, err := url.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
 }

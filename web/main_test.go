@@ -3,6 +3,8 @@ package web_test
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"flag"
 	"io"
 	"log/slog"
@@ -35,11 +37,14 @@ type bench struct {
 	home     string
 	stop     func() // ends the server and waits
 	log      *lockedBuffer
+	roots    *x509.CertPool // nil: plain HTTP
+	bearers  *bearers
+	audit    *auditLog
 }
 
 func start(t *testing.T, change func(*web.Config)) *bench {
 	t.Helper()
-	b := &bench{sessions: web.NewSessions(nil), home: t.TempDir(), log: &lockedBuffer{}}
+	b := &bench{sessions: web.NewSessions(nil), home: t.TempDir(), log: &lockedBuffer{}, bearers: &bearers{}, audit: &auditLog{}}
 	b.peer = &fakepeer.Peer{
 		File:    []byte("0123456789abcdef"),
 		Updates: make(chan api.ShareUpdate),
@@ -50,7 +55,7 @@ func start(t *testing.T, change func(*web.Config)) *bench {
 		},
 	}
 	cfg := web.Config{
-		Peer: b.peer, Sessions: b.sessions, Home: b.home, HTTP: "127.0.0.1:0",
+		Peer: b.peer, Sessions: b.sessions, Home: b.home, HTTP: "127.0.0.1:0", Tokens: b.bearers, Audit: b.audit.add,
 		Dashboard: fstest.MapFS{
 			"index.html":      {Data: []byte("<!doctype html><title>Cairn</title>")},
 			"assets/app-1.js": {Data: []byte("export {}")},
@@ -90,7 +95,7 @@ type answer struct {
 // request sends text as it is and reads one answer; local: over the socket.
 func (b *bench) request(t *testing.T, local bool, text string) answer {
 	t.Helper()
-	network, addr := "tcp", strings.TrimPrefix(b.URL(), "http://")
+	network, addr := "tcp", b.host()
 	if local {
 		network = "unix"
 		var err error
@@ -104,6 +109,9 @@ func (b *bench) request(t *testing.T, local bool, text string) answer {
 	}
 	defer c.Close()
 	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	if b.roots != nil && !local {
+		c = tls.Client(c, &tls.Config{RootCAs: b.roots, ServerName: "127.0.0.1"})
+	}
 	if _, err := io.WriteString(c, text); err != nil {
 		t.Logf("write: %v", err) // the server may answer and close before it has everything
 	}
@@ -121,7 +129,10 @@ func (b *bench) request(t *testing.T, local bool, text string) answer {
 }
 
 // host is the name under which the TCP entrance is right.
-func (b *bench) host() string { return strings.TrimPrefix(b.URL(), "http://") }
+func (b *bench) host() string {
+	_, host, _ := strings.Cut(b.URL(), "://")
+	return host
+}
 
 // raw makes the text of a request with a Host, extra header lines and a body.
 func (b *bench) raw(line, body string, head ...string) string {

@@ -37,6 +37,11 @@ func routes() []route {
 		{"GET /v1/limits", classQuick},
 		{"PUT /v1/limits", classQuick},
 
+		{"GET /v1/config", classQuick},
+		{"PUT /v1/config/{key}", classQuick},
+		{"DELETE /v1/config/{key}", classQuick},
+		{"POST /v1/config/reload", classQuick},
+
 		{"GET /v1/entries", classQuick},
 		{"GET /v1/entries/{ref}", classQuick},
 		{"DELETE /v1/entries/{ref}", classQuick},
@@ -89,6 +94,11 @@ func routes() []route {
 		{"DELETE /v1/tokens/{ref}", classQuick},
 		{"GET /v1/audit", classQuick},
 		{"GET /v1/ca", classQuick},
+
+		{"GET /v1/local/keys", classQuick},
+		{"POST /v1/local/keys/passphrase", classQuick},
+		{"POST /v1/local/keys/rotate", classStream},
+		{"POST /v1/local/keys/backup", classQuick},
 
 		{"POST /v1/local/share", classStream},
 		{"POST /v1/local/add", classStream},

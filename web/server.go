@@ -25,6 +25,8 @@ const (
 type Config struct {
 	Peer      api.Peer
 	Network   api.Network                   // nil: this peer can be in none
+	Keys      api.Keys                      // nil: this peer keeps none
+	Settings  api.Settings                  // nil: this peer has no configuration
 	Sessions  *Sessions                     // shared with whoever makes login codes
 	Home      string                        // the socket is in it; its lock must be held. "": no socket
 	HTTP      string                        // address and port for browsers, e.g. "127.0.0.1:4747"; not loopback only with TLS; "": none
@@ -96,7 +98,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	s.api, s.pages = newMux(s), newMux(s)
 	description := api.Register(s.api, api.Config{
-		Peer: cfg.Peer, Network: cfg.Network, Access: doorkeeper{s}, Log: cfg.Log, Heartbeat: cfg.Heartbeat, Stopping: s.stopping,
+		Peer: cfg.Peer, Network: cfg.Network, Keys: cfg.Keys, Settings: cfg.Settings, Access: doorkeeper{s}, Log: cfg.Log, Heartbeat: cfg.Heartbeat, Stopping: s.stopping,
 	})
 	text, err := json.Marshal(description)
 	if err != nil {

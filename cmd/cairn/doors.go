@@ -13,7 +13,7 @@ import (
 
 // realDoors are the ways to a peer on this machine: the socket of its home, and package node.
 func realDoors() doors {
-	return doors{exists: node.HomeExists, dial: dialSocket, become: becomeNode}
+	return doors{exists: node.HomeExists, dial: dialSocket, become: becomeNode, restoreKeys: restoreKeys}
 }
 
 // defaultHome is the data directory of this user.
@@ -80,10 +80,7 @@ func becomeNode(ctx context.Context, s settings) (local, error) {
 	if cfg.Log, cfg.SetLogLevel, err = s.logger(cfg.LogLevel, cfg.LogFormat); err != nil {
 		return nil, err
 	}
-	for _, w := range warnings {
-		cfg.Log.Warn(w, "part", "config")
-	}
-	cfg.Mode, cfg.Version = s.mode, buildVersion()
+	cfg.Mode, cfg.Version, cfg.Passphrase = s.mode, buildVersion(), s.passphrase
 	if s.mode == "command" {
 		cfg.HTTP = "" // a dashboard that goes away with the next command helps nobody
 	}
@@ -91,5 +88,14 @@ func becomeNode(ctx context.Context, s settings) (local, error) {
 	if err != nil {
 		return nil, fmt.Errorf("become the peer: %w", err)
 	}
+	for _, w := range warnings { // once, and not for every try to get the home
+		s.warn("%s", w)
+	}
 	return n, nil
+}
+
+// restoreKeys brings keys back from a backup.
+func restoreKeys(ctx context.Context, r keyRestore) (keyRestored, error) {
+	k, err := node.RestoreKeys(ctx, node.KeyRestore{Home: r.home, File: r.file, Identity: r.identity, Ask: r.ask, Passphrase: r.passphrase})
+	return keyRestored{k.PeerID, k.Name, k.Keys, k.Same}, err
 }

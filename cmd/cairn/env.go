@@ -20,7 +20,13 @@ type env struct {
 	quiet     bool
 	logLevel  string
 	logFormat string
-	started   bool // the command line was understood; errors are no longer the parser's
+	// passphraseFD is where the passphrase of the keys comes from; passphrase what it is once it was asked for, typed if a person
+	// typed it; nextPass the one to come.
+	passphraseFD descriptor
+	passphrase   []byte
+	typed        bool
+	nextPass     []byte
+	started      bool // the command line was understood; errors are no longer the parser's
 
 	stdin     io.Reader
 	stdout    io.Writer

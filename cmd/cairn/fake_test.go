@@ -27,6 +27,7 @@ type world struct {
 	getTakes   time.Duration
 	farewell   error // of requests that a peer drops when it ends
 	limits     api.Limits
+	settings   []api.Setting
 	transfers  []api.Transfer // of a download half of the pieces are there
 	cancelled  []string       // ids
 }
@@ -207,6 +208,22 @@ func (r *fakeRemote) SetLimits(_ context.Context, l api.Limits) (api.Limits, err
 	r.w.limits = l
 	return l, nil
 }
+
+func (r *fakeRemote) Settings(context.Context) ([]api.Setting, error) { return r.w.settings, nil }
+
+func (r *fakeRemote) SetSetting(_ context.Context, key, value string) (api.Setting, error) {
+	r.w.mu.Lock()
+	defer r.w.mu.Unlock()
+	for _, x := range r.w.settings {
+		if x.Key == key {
+			x.Value = value
+			return x, nil
+		}
+	}
+	return api.Setting{}, api.Errorf(api.CodeNotFound, "unknown key %q", key)
+}
+
+func (r *fakeRemote) Reload(ctx context.Context) ([]api.Setting, error) { return r.Settings(ctx) }
 
 func (r *fakeRemote) Transfers(context.Context) ([]api.Transfer, error) { return r.w.transfers, nil }
 

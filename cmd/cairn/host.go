@@ -195,7 +195,7 @@ func (e *env) greet(ctx context.Context) (remote, api.Status, error) {
 
 // host makes this process the peer and returns when its socket answers.
 func (s *session) host(ctx context.Context) error {
-	n, err := s.e.doors.become(ctx, settings{home: s.e.home, mode: "command", flags: s.e.configFlags(nil), logger: s.e.quietLogger})
+	n, err := s.e.doors.become(ctx, settings{home: s.e.home, mode: "command", flags: s.e.configFlags(nil), logger: s.e.quietLogger, warn: s.e.warn, passphrase: s.e.unlock(ctx)})
 	if err != nil {
 		return err
 	}

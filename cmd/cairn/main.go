@@ -9,7 +9,8 @@
 // escaped.
 //
 // Every command is one file with three parts: a constructor (newShare), its options (shareOptions) and its run
-// (runShare). It never opens the store nor a file of the user's, but for what passes through stdin and stdout.
+// (runShare). It never opens the store nor a file of the user's, but for what passes through stdin and stdout,
+// and for a configuration file (config.go).
 package main
 
 import (

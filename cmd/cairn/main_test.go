@@ -117,6 +117,7 @@ func (p place) furnish(t *testing.T) {
 	write("-dash", "a name that looks like a flag\n")
 	write("two\nlines \x1b[31mred", "a hostile name\n")
 	write("broken.car", "this is no CAR file")
+	write("wrong.toml", "# mine\nnmae = \"x\"\nreserve = 5.5\n\n[http]\naddress = \"0.0.0.0:1\"\nadress = 1\n")
 	write("spaced.ticket", "  \n cairn1 abcd\nefgh \n")
 	if err := os.MkdirAll(filepath.Join(p.dir, "dir", "sub"), 0o755); err != nil {
 		t.Fatal(err)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
@@ -109,6 +110,7 @@ func roleText(role string) string {
 
 type initOptions struct {
 	name, peerName, recoveryFile string
+	pass                         descriptor
 }
 
 func newInit(e *env) *cobra.Command {
@@ -134,6 +136,7 @@ recover"), and whoever has it owns the network.`,
 	}
 	cmd.Flags().StringVar(&o.peerName, "peer-name", "", "`NAME` of this peer in the network (default: its configured name)")
 	cmd.Flags().StringVar(&o.recoveryFile, "recovery-file", "", "write the root key to `FILE`, encrypted, in the place of words")
+	cmd.Flags().Var(&o.pass, "file-passphrase-fd", "read the passphrase of the recovery file from descriptor `N`")
 	return cmd
 }
 
@@ -144,7 +147,7 @@ func runInit(ctx context.Context, e *env, o initOptions) error {
 		if err != nil {
 			return err
 		}
-		pass, err := e.newPassphrase("passphrase for the recovery file")
+		pass, err := e.filePassphrase(ctx, &o.pass, "the recovery file", "leave --recovery-file out to get words")
 		if err != nil {
 			return err
 		}
@@ -201,6 +204,7 @@ func wordGrid(words string) string {
 type recoverOptions struct {
 	file, name   string
 	keep, revoke []string
+	pass         descriptor
 }
 
 func newRecover(e *env) *cobra.Command {
@@ -228,6 +232,7 @@ says its name if there is no file.`,
 		},
 	}
 	f := cmd.Flags()
+	f.Var(&o.pass, "file-passphrase-fd", "read the passphrase of the file from descriptor `N`")
 	f.StringVar(&o.name, "name", "", "`NAME` of the network, when nothing here knows it")
 	f.StringArrayVar(&o.keep, "keep", nil, "`MEMBER` whose revocation does not count, may be repeated")
 	f.StringArrayVar(&o.revoke, "revoke", nil, "`MEMBER` that the root revokes, may be repeated")
@@ -240,17 +245,17 @@ func runRecover(ctx context.Context, e *env, o recoverOptions) error {
 	req := api.RecoverRequest{Name: o.name, Keep: o.keep, Revoke: o.revoke}
 	switch o.file {
 	case "", "-":
-		words, err := e.askSecret(o.file == "-", "recovery words")
+		words, err := e.readWords(ctx, o.file == "-")
 		if err != nil {
 			return err
 		}
-		req.Words = string(words)
+		req.Words = words
 	default:
 		path, err := absolute(o.file)
 		if err != nil {
 			return err
 		}
-		pass, err := e.askSecret(false, "passphrase of "+o.file)
+		pass, err := e.openingPassphrase(ctx, &o.pass, o.file)
 		if err != nil {
 			return err
 		}
@@ -273,4 +278,39 @@ func runRecover(ctx context.Context, e *env, o recoverOptions) error {
 		}
 	}
 	return nil
+}
+
+// maxWords bounds the recovery words, in bytes.
+const maxWords = 1024
+
+// readWords takes the recovery words from the terminal, or from stdin where that is asked for or there is none.
+func (e *env) readWords(ctx context.Context, piped bool) (string, error) {
+	if !piped {
+		line, err := e.prompt(ctx, "The 24 recovery words", 1)
+		if line != nil || err != nil {
+			return string(line), err
+		}
+	}
+	b, err := io.ReadAll(io.LimitReader(e.stdin, maxWords+1))
+	switch {
+	case err != nil:
+		return "", err
+	case len(b) > maxWords:
+		return "", usagef("stdin: too long for 24 words")
+	case len(strings.TrimSpace(string(b))) == 0:
+		return "", usagef("no recovery words were given").WithHint("type them on a terminal, or pipe them to stdin")
+	}
+	return string(b), nil
+}
+
+// openingPassphrase is the one that a file is under.
+func (e *env) openingPassphrase(ctx context.Context, d *descriptor, file string) ([]byte, error) {
+	if d.given {
+		return d.line()
+	}
+	pass, err := e.prompt(ctx, "Passphrase of "+file, 1)
+	if err == nil && pass == nil {
+		err = errNoTerminal("the passphrase of "+file, "--file-passphrase-fd N")
+	}
+	return pass, err
 }

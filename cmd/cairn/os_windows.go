@@ -8,8 +8,17 @@ import (
 	"golang.org/x/sys/windows"
 )
 
+// terminalName is the console of the process, whatever its streams are.
+const terminalName = "CONIN$"
+
 // endSignals are the signals that ask the process to end; closing the console window arrives as SIGTERM.
 func endSignals() []os.Signal { return []os.Signal{os.Interrupt, syscall.SIGTERM} }
+
+func notifyHangups(chan<- os.Signal) {}
+
+func isHangup(os.Signal) bool { return false }
+
+func terminalWatch() (gone func() bool) { return func() bool { return false } }
 
 func keepBrokenPipes() {}
 

@@ -59,6 +59,11 @@ type remote interface {
 	Cancel(ctx context.Context, id string) (api.Transfer, error)
 	Limits(ctx context.Context) (api.Limits, error)
 	SetLimits(ctx context.Context, l api.Limits) (api.Limits, error)
+	KeyStatus(ctx context.Context) (api.KeyStatus, error)
+	SetPassphrase(ctx context.Context, r api.PassphraseRequest) (api.KeyStatus, error)
+	RotateKeys(ctx context.Context, r api.RotateRequest, p client.OnProgress, w client.OnWarning) (api.RotateResult, error)
+	BackupKeys(ctx context.Context, r api.BackupRequest) (api.BackupResult, error)
+	api.Settings
 	Handover(ctx context.Context) error
 	LoginCode(ctx context.Context) (api.LoginCode, error)
 	api.Network
@@ -93,8 +98,12 @@ type settings struct {
 	home  string
 	mode  string            // "up" or "command"
 	flags map[string]string // configuration keys given as flags
-	// logger makes the log, and a function that changes its level; level and format are what the configuration says, "" when it says nothing.
+	// logger makes the log, and a function that makes another level hold; level and format are what the configuration says,
+	// "" when it says nothing.
 	logger func(level, format string) (*slog.Logger, func(level string) error, error)
+	// passphrase is asked for that of the keys, see node.Config.
+	passphrase func(attempt int) ([]byte, error)
+	warn       func(format string, args ...any) // hears what is probably not as it was meant
 }
 
 // doors are the two ways to a peer.
@@ -105,4 +114,6 @@ type doors struct {
 	dial func(ctx context.Context, home string) (remote, error)
 	// become makes this process the peer of a home; isLocked(err) when another process is.
 	become func(ctx context.Context, s settings) (local, error)
+	// restoreKeys brings keys back into a home that no peer uses.
+	restoreKeys func(ctx context.Context, r keyRestore) (keyRestored, error)
 }

@@ -27,7 +27,11 @@ type process struct {
 
 func (p place) begin(t *testing.T, args ...string) *process {
 	t.Helper()
-	cmd := p.command(t, args...)
+	return p.beginCommand(t, p.command(t, args...))
+}
+
+func (p place) beginCommand(t *testing.T, cmd *exec.Cmd) *process {
+	t.Helper()
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -64,6 +64,7 @@ Exit codes: 0 done, 1 failed, 2 wrong use, 3 not found, 4 not permitted, 5 damag
 	f.StringVar(&e.home, "home", "", "`DIR` with the peer's data (default: CAIRN_HOME, else in the user's data directory)")
 	f.BoolVar(&e.json, "json", false, "print one JSON object per line")
 	f.BoolVarP(&e.quiet, "quiet", "q", false, "no notes and no progress")
+	f.Var(&e.passphraseFD, "passphrase-fd", "read the passphrase of the keys from this file descriptor, one line")
 	f.StringVar(&e.logLevel, "log-level", "", "`LEVEL` of the log: debug, info, warn or error; PART=LEVEL for one part")
 	f.StringVar(&e.logFormat, "log-format", "", "`FORMAT` of the log: text or json")
 	root.AddGroup(
@@ -76,7 +77,7 @@ Exit codes: 0 done, 1 failed, 2 wrong use, 3 not found, 4 not permitted, 5 damag
 		newShare(e), newUnshare(e), newGet(e),
 		newAdd(e), newLs(e), newCat(e), newRm(e), newRestore(e), newPin(e), newExport(e), newImport(e), newGC(e), newVerify(e),
 		newInit(e), newInvite(e), newJoin(e), newMembers(e), newRevoke(e), newLeave(e), newRename(e), newNetwork(e),
-		newUp(e), newLogin(e), newStatus(e), newPeers(e), newTransfers(e), newLimit(e), newToken(e), newAudit(e), newCA(e), newID(e), newVersion(e), newDocs(),
+		newUp(e), newLogin(e), newStatus(e), newPeers(e), newTransfers(e), newLimit(e), newConfig(e), newKey(e), newToken(e), newAudit(e), newCA(e), newID(e), newVersion(e), newDocs(),
 	)
 	root.SetHelpCommand(newHelp())
 	root.InitDefaultCompletionCmd()
@@ -125,6 +126,9 @@ func newHelp() *cobra.Command {
 // begin settles the global flags once the command line is understood.
 func (e *env) begin() error {
 	e.started = true
+	if err := refuseEnvironment(); err != nil {
+		return err
+	}
 	if _, _, err := e.logger("", "info", ""); err != nil {
 		return err // told even where another process is the peer and no log is written
 	}

@@ -22,7 +22,8 @@ When the peer is ready it prints its addresses; with --json one line {"event":"r
 The log goes to stderr.
 
 Configuration: flags, else the environment (CAIRN_LISTEN for the key "listen"), else
-config.toml in the data directory, else defaults. Port 0 takes any free port.`,
+config.toml in the data directory, else defaults; "cairn config" shows and changes it. SIGHUP
+reads the file again. Port 0 takes any free port.`,
 		Example: `  cairn up
   cairn up --http 127.0.0.1:0 --listen /ip4/0.0.0.0/tcp/0
   cairn up --http off`,
@@ -66,10 +67,13 @@ func runUp(ctx context.Context, e *env, flags map[string]string) error {
 	case err := <-ended:
 		return err
 	}
-	if err == nil {
+	hung := e.sig.hangups()
+	for err == nil && ctx.Err() == nil {
 		select {
 		case err := <-ended:
 			return err
+		case <-hung:
+			e.reloadOwn(ctx)
 		case <-ctx.Done():
 			e.note("ending")
 		}
@@ -87,7 +91,7 @@ func runUp(ctx context.Context, e *env, flags map[string]string) error {
 // over; another peer that stays is not.
 func (e *env) takeHome(ctx context.Context, flags map[string]string) (local, error) {
 	for began := time.Now(); ; {
-		n, err := e.doors.become(ctx, settings{home: e.home, mode: "up", flags: e.configFlags(flags), logger: e.upLogger})
+		n, err := e.doors.become(ctx, settings{home: e.home, mode: "up", flags: e.configFlags(flags), logger: e.upLogger, warn: e.warn, passphrase: e.unlock(ctx)})
 		if !isLocked(err) {
 			return n, err
 		}

@@ -22,6 +22,7 @@ func Table() []Row {
 			{"/ipfs/ping/1.0.0", "stranger"},
 		}),
 		rows(MemberHost, [][2]string{
+			{"/cairn/ca/1", "reader"}, // the authority itself for administrators only
 			{"/cairn/blocks/1", "reader"},
 			{"/cairn/members/1", "reader"},
 			{"/cairn/renew/1", "reader"},

@@ -81,6 +81,8 @@ func (s *Service) linkOf(c network.Conn) *link {
 	})
 	if c.IsClosed() {
 		s.disconnected(nil, c)
+	} else if !s.cfg.Gate.Admits(l.peer) { // revoked between the gate's look and now
+		s.spawn(func(context.Context) { c.Close() })
 	}
 	return l
 }
@@ -176,6 +178,30 @@ func (s *Service) cutOff() {
 	}
 }
 
+// evidence are the documents that say why a peer is no member any more: revocations, and if its invite was taken by others before it, what
+// proves that.
+func (s *Service) evidence(id peer.ID) [][]byte {
+	docs := s.cfg.Book.Revocations()
+	if s.cfg.Book.Peer(id, s.time()).State != membership.StateVoid {
+		return raws(docs)
+	}
+	taken := map[peer.ID]bool{}
+	for _, d := range s.cfg.Book.Standing(id) {
+		if d.Kind() == membership.KindJoin {
+			taken[d.Signer()] = true
+		}
+	}
+	for _, inv := range s.cfg.Book.Invites(s.time()) {
+		if !taken[inv.ID] {
+			continue
+		}
+		for _, other := range inv.Used {
+			docs = append(docs, s.cfg.Book.Standing(other)...)
+		}
+	}
+	return raws(docs)
+}
+
 // cut ends a connection: its streams at once, but for the last words on the members stream, by which the peer learns why.
 func (l *link) cut(why error) {
 	s := l.s
@@ -186,7 +212,7 @@ func (l *link) cut(why error) {
 	}
 	own := l.st
 	if own != nil {
-		docs := raws(s.cfg.Book.Revocations())
+		docs := s.evidence(l.peer)
 		last := refuse(why, s.cfg.Now(), nil)
 		if errors.Is(why, membership.ErrRevoked) {
 			l.queue = append(documentFrames(docs, 0), last)

@@ -47,7 +47,7 @@ func (e *RefusedError) Error() string {
 	if clock(e.Err) && e.Skew.Abs() >= clockTold {
 		way := "behind"
 		if e.Skew < 0 {
-			way = "ahead"
+			way = "ahead of"
 		}
 		text = fmt.Sprintf("%s: this clock is %s %s that of the other peer", text, e.Skew.Abs().Round(time.Second), way)
 	}

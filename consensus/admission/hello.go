@@ -145,7 +145,9 @@ func (s *Service) atDoor(st network.Stream, proto protocol.ID, f func(*talk) err
 	defer leave()
 	t, err := s.party().answer(st, proto)
 	var id peer.ID
-	if err == nil {
+	if err != nil {
+		err = fmt.Errorf("%w: %w", ErrRefused, err) // whatever it was: nothing is proved
+	} else {
 		id = t.other
 		err = f(t)
 	}
@@ -156,7 +158,7 @@ func (s *Service) atDoor(st network.Stream, proto protocol.ID, f func(*talk) err
 	s.refused(Audit{Peer: id, Addr: st.Conn().RemoteMultiaddr().String(), Proto: string(proto), Why: err.Error()})
 	var docs [][]byte
 	if errors.Is(err, membership.ErrRevoked) {
-		docs = raws(s.cfg.Book.Revocations())
+		docs = s.evidence(id)
 	}
 	if newWire(st).write(refuse(err, s.cfg.Now(), docs)) != nil {
 		st.Reset()

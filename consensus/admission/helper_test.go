@@ -48,7 +48,7 @@ func idOf(t testing.TB, k crypto.PrivKey) peer.ID {
 	return id
 }
 
-func newHost(t testing.TB, key crypto.PrivKey, gate connmgr.ConnectionGater) host.Host {
+func newHost(t testing.TB, key crypto.PrivKey, gate connmgr.ConnectionGater, more ...libp2p.Option) host.Host {
 	t.Helper()
 	opts := []libp2p.Option{
 		libp2p.Identity(key), libp2p.ListenAddrStrings("/ip4/127.0.0.1/tcp/0"),
@@ -59,7 +59,7 @@ func newHost(t testing.TB, key crypto.PrivKey, gate connmgr.ConnectionGater) hos
 	if gate != nil {
 		opts = append(opts, libp2p.ConnectionGater(gate))
 	}
-	h, err := libp2p.New(opts...)
+	h, err := libp2p.New(append(opts, more...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,8 +72,7 @@ type memStore struct {
 	mu   sync.Mutex
 	m    map[string][]byte
 	puts int
-	fail error  // what Put answers
-	hook func() // called in Put, before anything is written
+	hook func([]Record) error // asked by Put before anything is written
 }
 
 func (s *memStore) Put(_ context.Context, rs []Record) error {
@@ -81,13 +80,12 @@ func (s *memStore) Put(_ context.Context, rs []Record) error {
 	hook := s.hook
 	s.mu.Unlock()
 	if hook != nil {
-		hook()
+		if err := hook(rs); err != nil {
+			return err
+		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.fail != nil {
-		return s.fail
-	}
 	if s.m == nil {
 		s.m = map[string][]byte{}
 	}
@@ -163,6 +161,7 @@ type member struct {
 	now          func() time.Time
 	tune         func(*Service)
 	cfg          func(*Config)
+	opts         []libp2p.Option // of the member host
 
 	mu     sync.Mutex
 	cloned [][]string
@@ -208,7 +207,7 @@ func (m *member) start() *member {
 	if m.door == nil {
 		m.door = newHost(t, m.doorKey, nil)
 	}
-	m.host = newHost(t, m.key, m.gate)
+	m.host = newHost(t, m.key, m.gate, m.opts...)
 	cfg := Config{Identity: m.key, Book: m.book, Gate: m.gate, Door: m.door, Member: m.host, Store: m.store, Version: "test", Now: m.now,
 		Events: Events{
 			Changed:      m.poke,
@@ -256,6 +255,7 @@ func (m *member) start() *member {
 		m.door = nil
 	}
 	t.Cleanup(m.stop)
+	eventually(t, m.name+" runs", 5*time.Second, func() bool { p := m.s.presenceOf(m.id); return p != nil && p.instance == m.s.instance })
 	return m
 }
 
@@ -269,6 +269,12 @@ func (m *member) poke() {
 // knows gives a member what is needed to find another.
 func (m *member) knows(o *member) {
 	m.s.take(o.book.Docs(), nil)
+	m.finds(o)
+}
+
+// finds tells a member where another is now. Hosts under test have other ports at every start.
+func (m *member) finds(o *member) {
+	m.r.t.Helper()
 	p := o.s.presenceOf(o.id)
 	if p == nil {
 		m.r.t.Fatal(o.name + " has no presence yet")

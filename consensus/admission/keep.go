@@ -19,11 +19,12 @@ import (
 
 // How many members are kept connected with: all of a small network, some of a larger one, so that news reach everybody within a few steps.
 const (
-	keepAll  = 64
-	keepSome = 32
-	maxDials = 16 // at a time
-	dialTime = 10 * time.Second
-	goneFor  = 90 * 24 * time.Hour // who has been without a certificate for so long is not looked for
+	keepAll   = 64
+	keepSome  = 32
+	maxDials  = 16 // at a time
+	lookAgain = 10 * time.Second
+	dialTime  = 10 * time.Second
+	goneFor   = 90 * 24 * time.Hour // who has been without a certificate for so long is not looked for
 )
 
 // contact is what is known of the tries to reach one member.
@@ -33,11 +34,13 @@ type contact struct {
 	next  time.Time
 }
 
-// keepConnected dials members, sends heartbeats, tells new addresses and renews, until ctx ends. Cost of a tick: O(members).
+// keepConnected dials members, sends heartbeats, tells new addresses and renews, until ctx ends. Cost of a tick: O(members) only when the book has changed
+// or every 10 s, else O(connections).
 func (s *Service) keepConnected(ctx context.Context) {
 	t := time.NewTicker(s.t.tick)
 	defer t.Stop()
-	var beat, addrs, renew, clones time.Time
+	var beat, addrs, renew, clones, looked time.Time
+	var targets []peer.ID
 	for {
 		now := time.Now()
 		if now.Sub(beat) >= s.t.heartbeat {
@@ -59,7 +62,7 @@ func (s *Service) keepConnected(ctx context.Context) {
 			renew = now
 			s.spawn(s.renewSelf)
 		}
-		s.dialSome(now)
+		s.dialSome(now, &looked, &targets)
 		select {
 		case <-t.C:
 		case <-s.wake:
@@ -70,7 +73,8 @@ func (s *Service) keepConnected(ctx context.Context) {
 }
 
 // dialSome starts dials to those who should be connected and are not.
-func (s *Service) dialSome(now time.Time) {
+// They are looked up when the book has changed, and now and then because certificates run out.
+func (s *Service) dialSome(now time.Time, looked *time.Time, targets *[]peer.ID) {
 	switch s.Self().State {
 	case membership.StateValid, membership.StateExpired, membership.StateEarly: // the others judge by their clocks
 	default:
@@ -82,7 +86,9 @@ func (s *Service) dialSome(now time.Time) {
 			connected[l.peer] = true
 		}
 	}
-	targets := s.targets()
+	if s.stale.Swap(false) || now.Sub(*looked) > lookAgain {
+		*looked, *targets = now, s.targets()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	running := 0
@@ -91,7 +97,7 @@ func (s *Service) dialSome(now time.Time) {
 			running++
 		}
 	}
-	for _, id := range targets {
+	for _, id := range *targets {
 		if connected[id] || running >= maxDials || s.presences[id] == nil {
 			continue
 		}

@@ -25,8 +25,6 @@ const (
 	openingBytes = 16 << 20 // revocations before the status
 )
 
-var errCut = errors.New("cut off")
-
 // link is one connection with a member, and its members stream.
 //
 //	       Connected                  both Status           stream or connection ends, silence, cut
@@ -49,7 +47,7 @@ type link struct {
 	heardIt  bool          // the other's has come
 	open     bool          // admitted is closed
 	over     bool          // gone is closed
-	leaving  bool          // cut: no frame is taken any more, none but the last are sent
+	leaving  bool          // cut: only documents are taken any more, and only last words and confirmations sent
 	instance uint64
 	heard    time.Time                  // when something came last
 	theirs   map[[shortID]byte]struct{} // what the other said it has, while it is saying it
@@ -142,7 +140,7 @@ func (l *link) run(ctx context.Context, st network.Stream) {
 	err := l.write(ctx, w, read)
 	st.Reset()
 	l.conn.Close() // ends the reading
-	if err == nil || errors.Is(err, errCut) {
+	if err == nil {
 		<-read
 	}
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, network.ErrReset) && ctx.Err() == nil {
@@ -212,7 +210,7 @@ func (l *link) read(w *wire) error {
 		l.heard = now
 		leaving, status := l.leaving, l.heardIt
 		l.mu.Unlock()
-		if leaving {
+		if leaving && f.GetDocuments() == nil { // who leaves by itself waits for what it has sent to be confirmed
 			continue
 		}
 		if !status {
@@ -249,6 +247,9 @@ func (l *link) take(f *pb.Frame) error {
 	case *pb.Frame_Heartbeat:
 		return l.heartbeat(b.Heartbeat)
 	case *pb.Frame_Refused:
+		if s.leaving.Load() {
+			return nil // of course; a confirmation may come behind it
+		}
 		r := refusedBy(b.Refused).against(s.cfg.Now())
 		s.hearWhy(r)
 		return r

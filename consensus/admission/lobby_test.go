@@ -61,8 +61,8 @@ func TestLobbyIsBounded(t *testing.T) {
 			}
 		}
 		synctest.Wait()
-		if y.all != maxLobby {
-			t.Errorf("%d wait, want %d", y.all, maxLobby)
+		if n := y.count(); n != maxLobby {
+			t.Errorf("%d wait, want %d", n, maxLobby)
 		}
 		wg.Wait()
 		l := links[0]
@@ -73,9 +73,15 @@ func TestLobbyIsBounded(t *testing.T) {
 		if y.wait(t.Context(), l, 3*time.Second) {
 			t.Error("one more than allowed of one peer was let through")
 		}
-		if y.all != maxLobbyPeer {
-			t.Errorf("%d of one peer wait, want %d", y.all, maxLobbyPeer)
+		if n := y.count(); n != maxLobbyPeer {
+			t.Errorf("%d of one peer wait, want %d", n, maxLobbyPeer)
 		}
 		wg.Wait()
 	})
+}
+
+func (y *lobby) count() int {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	return y.all
 }

@@ -10,8 +10,10 @@ import (
 	"cairn/consensus/membership"
 )
 
-// maxStrangePresences is how many presences are kept of peers whose documents have not come yet.
-const maxStrangePresences = 256
+const (
+	maxStrangePresences         = 256     // presences kept of peers whose documents have not come yet
+	presenceRate, presenceBurst = 0.2, 16 // per second and at once, of one member
+)
 
 // announce signs this peer's presence if it says something new, and tells it.
 func (s *Service) announce() {
@@ -76,6 +78,15 @@ func (s *Service) takePresence(p *presence, from *link) {
 			s.mu.Unlock()
 			return
 		}
+	}
+	rate := s.presenceRates[p.id]
+	if rate == nil {
+		rate = &bucket{}
+		s.presenceRates[p.id] = rate
+	}
+	if !rate.take(time.Now(), 1, presenceRate, presenceBurst) {
+		s.mu.Unlock()
+		return // everybody would pass it on
 	}
 	s.presences[p.id] = p
 	if c := s.contacts[p.id]; c != nil && (o == nil || !sameAddrs(o.members, p.members) || !sameAddrs(o.doors, p.doors)) {

@@ -139,7 +139,9 @@ func (s *Service) certify(ctx context.Context, i membership.Info, name string, e
 			return nil, fmt.Errorf("%w: an answer of %d bytes", ErrFailed, len(answer))
 		}
 	}
-	cert, err := membership.Certify(s.cfg.Identity, s.network, i.ID, name, i.Terms, s.time(), membership.CertificateLife)
+	// The newest counts, in whole seconds: two within one would leave that to chance.
+	at := later(s.time(), i.Issued.Add(time.Second))
+	cert, err := membership.Certify(s.cfg.Identity, s.network, i.ID, name, i.Terms, at, membership.CertificateLife)
 	if err != nil {
 		return nil, errors.Join(ErrFailed, err)
 	}

@@ -91,7 +91,7 @@ func defaultTiming() timing {
 	return timing{
 		admission: 10 * time.Second, lobby: 3 * time.Second, heartbeat: 15 * time.Second, silence: 45 * time.Second,
 		goodbye: 500 * time.Millisecond, confirm: 5 * time.Second, tick: 500 * time.Millisecond, addrs: 3 * time.Second,
-		firstWait: time.Second, pause: time.Second, pauseMost: 2 * time.Minute, renew: time.Minute, answer: 5 * time.Second, margin: 5 * time.Second,
+		firstWait: 300 * time.Millisecond, pause: time.Second, pauseMost: 2 * time.Minute, renew: time.Minute, answer: 5 * time.Second, margin: 5 * time.Second,
 	}
 }
 
@@ -116,22 +116,24 @@ type Service struct {
 	floor    atomic.Int64 // Unix seconds; the present is not earlier
 	life     atomic.Pointer[lifetime]
 	leaving  atomic.Bool   // this peer is saying goodbye: it is not to cut itself off before it was heard
+	stale    atomic.Bool   // the book has changed since the loop that keeps connected looked at it
 	wake     chan struct{} // the loop that keeps connected shall look again; holds one
 
-	mu         sync.Mutex
-	links      map[network.Conn]*link
-	presences  map[peer.ID]*presence
-	lastSeen   map[peer.ID]time.Time
-	skews      map[peer.ID]time.Duration
-	sightings  sightings
-	cloned     map[peer.ID]time.Time // when it was told
-	contacts   map[peer.ID]*contact
-	known      map[membership.DocID]struct{} // documents that need not be looked at again
-	acks       map[uint64]*waiter
-	lastSeq    uint64
-	renewTries int
-	renewNext  time.Time
-	outspoken  time.Time // when this process last contradicted a presence of its own id
+	mu            sync.Mutex
+	links         map[network.Conn]*link
+	presences     map[peer.ID]*presence
+	presenceRates map[peer.ID]*bucket
+	lastSeen      map[peer.ID]time.Time
+	skews         map[peer.ID]time.Duration
+	sightings     sightings
+	cloned        map[peer.ID]time.Time // when it was told
+	contacts      map[peer.ID]*contact
+	known         map[membership.DocID]struct{} // documents that need not be looked at again
+	acks          map[uint64]*waiter
+	lastSeq       uint64
+	renewTries    int
+	renewNext     time.Time
+	outspoken     time.Time // when this process last contradicted a presence of its own id
 }
 
 // lifetime is what goroutines are started in while Run runs.
@@ -168,7 +170,7 @@ func New(cfg Config) (*Service, error) {
 	}
 	s := &Service{
 		cfg: cfg, self: self, instance: newInstance(), started: cfg.Now(), t: defaultTiming(), keeper: newKeeper(cfg.Store), wake: make(chan struct{}, 1),
-		links: map[network.Conn]*link{}, presences: map[peer.ID]*presence{}, lastSeen: map[peer.ID]time.Time{}, skews: map[peer.ID]time.Duration{},
+		links: map[network.Conn]*link{}, presences: map[peer.ID]*presence{}, presenceRates: map[peer.ID]*bucket{}, lastSeen: map[peer.ID]time.Time{}, skews: map[peer.ID]time.Duration{},
 		sightings: sightings{}, cloned: map[peer.ID]time.Time{}, contacts: map[peer.ID]*contact{},
 		known: map[membership.DocID]struct{}{}, acks: map[uint64]*waiter{},
 	}
@@ -324,6 +326,7 @@ func (s *Service) changed() {
 	if s.cfg.Events.Changed != nil {
 		s.cfg.Events.Changed()
 	}
+	s.stale.Store(true)
 	s.look()
 }
 

@@ -8,6 +8,9 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/record"
+	recordpb "github.com/libp2p/go-libp2p/core/record/pb"
+	"google.golang.org/protobuf/proto"
 )
 
 // t0 is when all test networks begin.
@@ -127,4 +130,26 @@ func (n *net) is(b *Book, p who, d time.Duration, want State) Info {
 		n.t.Errorf("%s is %s with the reason %q", p.name, i.State, i.Reason)
 	}
 	return i
+}
+
+// statementOf returns the payload of a document.
+func statementOf(t testing.TB, d Doc) []byte {
+	var env recordpb.Envelope
+	if err := proto.Unmarshal(d.raw, &env); err != nil {
+		t.Fatal(err)
+	}
+	return env.Payload
+}
+
+// signRaw signs any payload as a kind.
+func signRaw(t testing.TB, by who, kind Kind, b []byte) []byte {
+	env, err := record.Seal(&payload{[]byte(typePrefix + kind.String()), b}, by.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := env.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
 }

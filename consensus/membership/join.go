@@ -32,10 +32,12 @@ func (b *Book) CheckJoin(join Doc, docs []Doc, now time.Time) error {
 		return faultf(ErrAuthority, "the join does not come with its invite")
 	}
 	j := b.j
-	if !j.ranked(invite.signer) {
-		// Someone that this book has not heard of made the invite. What the chain makes of him is seen in a book that
-		// has only what decides about power.
+	if !j.ranked(invite.signer) && b.introduces(docs) {
+		// Someone that this book has not heard of made the invite: what the documents make of him is judged apart.
 		j = b.with(docs)
+	}
+	if join.subject == b.root {
+		return faultf(ErrAuthority, "the root key is no peer and can not join")
 	}
 	if c, out := j.cut[join.subject]; out {
 		if c.state == StateLeft {
@@ -102,6 +104,14 @@ func (b *Book) checkUse(invite, join *Doc, now time.Time) error {
 		return faultf(ErrFull, "the network has no room for more than %d members", MaxMembers)
 	}
 	return nil
+}
+
+// introduces tells whether documents could make someone an administrator. Judging them takes a while, and what a
+// stranger has signed himself must not cost it.
+func (b *Book) introduces(docs []Doc) bool {
+	return slices.ContainsFunc(docs, func(d Doc) bool {
+		return b.j.ranked(d.signer) && b.s.docs[d.id] == nil && (d.kind == KindDelegation || d.kind == KindInvite && d.said.terms.Role == Admin)
+	})
 }
 
 // with judges what the book knows of power together with further documents.

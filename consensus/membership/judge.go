@@ -45,9 +45,9 @@ type cut struct {
 type slot struct {
 	invite     *Doc
 	subject    peer.ID
-	admissions []*Doc // by members, in order
-	won        bool   // among the first as many as the invite allows
-	good       *Doc   // of one that won: the first admission that was right, nil when none was; see holds
+	admissions []*Doc // by members, oldest first
+	good       *Doc   // the one by which it takes its place; nil when none is right
+	won        bool   // its place is among as many as the invite allows; see holds
 }
 
 // join returns the document that an admission is about.
@@ -147,7 +147,7 @@ func (j *judgement) cutOff() {
 		j.cut[id] = c
 	}
 	for id, a := range j.admins {
-		if _, ok := j.cut[id]; !ok && a.state == suspended {
+		if c, ok := j.cut[id]; a.state == suspended && (!ok || c.state == StateLeft) {
 			// Part of a circle, though nobody revoked it itself.
 			j.cut[id] = cut{state: StateSuspended, since: never()}
 		}
@@ -188,30 +188,67 @@ func (j *judgement) leaving(id peer.ID) (first *Doc) {
 	return first
 }
 
-// count finds the admission of each slot that is right. Whether its inviter is in force is another matter.
+// count finds out who has won a use of each invite. Whether its inviter is in force is another matter. The first
+// admissions win; but those by members in force go before all others, because one who was revoked, or whose issuer was,
+// could write any time into his own.
 func (j *judgement) count() {
-	for _, all := range j.slots {
+	for _, all := range j.invited {
+		strong := map[*slot]bool{}
+		var right []*slot
 		for _, sl := range all {
-			if !sl.won {
-				continue
-			}
 			for _, a := range sl.admissions {
-				if c, ok := j.cut[a.signer]; ok && c.state != StateLeft && c.since.Before(a.issued) {
+				c, out := j.cut[a.signer]
+				if out && c.state != StateLeft && c.since.Before(a.issued) || j.endedBefore(sl.invite, a) {
 					continue
 				}
-				if e := j.ended[sl.invite.subject]; len(e) > 0 && e[0].issued.Before(a.issued) {
-					continue
+				in := (!out || c.state == StateLeft) && j.admits(a.signer)
+				if sl.good == nil || in && !strong[sl] {
+					sl.good, strong[sl] = a, in
 				}
-				sl.good = a
-				break
 			}
+			if sl.good != nil {
+				right = append(right, sl)
+			}
+		}
+		slices.SortFunc(right, func(a, b *slot) int {
+			if strong[a] != strong[b] {
+				if strong[a] {
+					return -1
+				}
+				return 1
+			}
+			return oldest(a.good, b.good)
+		})
+		for i, sl := range right {
+			sl.won = i < sl.invite.said.uses
 		}
 	}
 }
 
+// endedBefore tells whether an invite had been revoked when an admission was signed.
+func (j *judgement) endedBefore(invite, admission *Doc) bool {
+	e := j.ended[invite.subject]
+	return len(e) > 0 && e[0].issued.Before(admission.issued)
+}
+
+// admits tells whether somebody in force stands for a peer as one that admits others.
+func (j *judgement) admits(id peer.ID) bool {
+	if a := j.admins[id]; id == j.root || a != nil && a.state == standing {
+		return true
+	}
+	ok := slices.ContainsFunc(j.slots[id], func(sl *slot) bool {
+		return sl.invite.said.terms.Role >= Member && j.inForce(sl.invite)
+	})
+	j.s.newestOf(id, func(c *Doc) bool {
+		ok = ok || c.said.terms.Role >= Member && j.inForce(c)
+		return !ok
+	})
+	return ok
+}
+
 // holds tells whether a slot makes its peer a member.
 func (j *judgement) holds(sl *slot) bool {
-	return sl.good != nil && j.inForce(sl.invite) && j.mayGrant(sl.invite)
+	return sl.won && j.inForce(sl.invite) && j.mayGrant(sl.invite)
 }
 
 // markOrphans finds the documents that nobody of rank stands behind.

@@ -2,6 +2,7 @@ package membership
 
 import (
 	"crypto/sha256"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -129,7 +130,7 @@ func (j *judgement) chain(id peer.ID) []Doc {
 	}
 	var best []Doc
 	for _, s := range a.supports {
-		if !j.secure(a, s) {
+		if !j.secure(s) {
 			continue
 		}
 		var up []Doc
@@ -164,17 +165,22 @@ func (b *Book) Standing(id peer.ID) []Doc {
 }
 
 // Revocations are those that are known, their settlements, and what proves the right of who signed them: what goes
-// first in every hello.
+// first in every hello. Whether one counts depends on all administrators, so all are proved.
 func (b *Book) Revocations() []Doc {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	p := proof{j: b.j, done: map[peer.ID]bool{}, has: map[DocID]bool{}}
-	for _, k := range []Kind{KindRevocation, KindSettlement} {
-		for _, d := range b.s.of(k) {
-			if _, orphan := b.j.orphans[d.id]; !orphan {
-				p.peer(d.signer)
-				p.add(d)
-			}
+	revocations := b.s.of(KindRevocation)
+	if len(revocations) == 0 {
+		return nil
+	}
+	for _, id := range slices.Sorted(maps.Keys(b.j.admins)) {
+		p.peer(id)
+	}
+	for _, d := range append(revocations, b.s.of(KindSettlement)...) {
+		if _, orphan := b.j.orphans[d.id]; !orphan {
+			p.peer(d.signer)
+			p.add(d)
 		}
 	}
 	return p.out

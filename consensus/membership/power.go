@@ -62,9 +62,7 @@ func (j *judgement) settle(a *admin) bool {
 
 // alive tells whether a support may still hold.
 func (j *judgement) alive(a *admin, s support) bool {
-	if s.via != nil && !slices.ContainsFunc(s.via.admissions, func(ad *Doc) bool {
-		return !slices.ContainsFunc(j.blockers(a, s, ad), j.effective)
-	}) {
+	if s.via != nil && !slices.ContainsFunc(j.behind(s.via), j.open) && !j.empowers(s.via) {
 		return false
 	}
 	if s.by == j.root {
@@ -81,29 +79,86 @@ func (j *judgement) alive(a *admin, s support) bool {
 }
 
 // secure tells whether a support holds whatever becomes of those who are undecided.
-func (j *judgement) secure(a *admin, s support) bool {
+func (j *judgement) secure(s support) bool {
 	if s.by != j.root && j.admins[s.by].state != standing {
 		return false
 	}
-	return s.via == nil || slices.ContainsFunc(s.via.admissions, func(ad *Doc) bool {
-		return !slices.ContainsFunc(j.blockers(a, s, ad), func(r *Doc) bool { return j.effective(r) || j.open(r.signer) })
-	})
+	return s.via == nil || !slices.ContainsFunc(j.behind(s.via), j.open) && j.empowers(s.via)
 }
 
-// blockers are the revocations that would make an admission to an invite of role Admin void: of the invite or of who
-// admitted, before. The one's own do not matter.
-func (j *judgement) blockers(a *admin, s support, admission *Doc) (rs []*Doc) {
-	for _, r := range j.against[s.doc.subject] {
-		if r.said.ofInvite && r.signer != a.id && r.issued.Before(admission.issued) {
+// empowers tells whether a use of an invite of role Admin makes an administrator: when an admission was right. But
+// when more peers have taken the invite than it allows, only those count whom an administrator let in: any member can
+// write an early time into an admission, and must not get an administrator out of an old invite.
+func (j *judgement) empowers(sl *slot) bool {
+	all := j.invited[sl.invite.id]
+	if len(all) <= sl.invite.said.uses {
+		return slices.ContainsFunc(sl.admissions, func(ad *Doc) bool { return !j.blocked(sl.invite, ad) })
+	}
+	first := func(sl *slot) *Doc {
+		for _, ad := range sl.admissions {
+			a := j.admins[ad.signer]
+			in := ad.signer == j.root || a != nil && a.state == standing && !j.cameBy(ad.signer, sl.invite)
+			if in && !j.blocked(sl.invite, ad) {
+				return ad
+			}
+		}
+		return nil
+	}
+	mine, before := first(sl), 0
+	if mine == nil {
+		return false
+	}
+	for _, o := range all {
+		if ad := first(o); ad != nil && oldest(ad, mine) < 0 {
+			before++
+		}
+	}
+	return before < sl.invite.said.uses
+}
+
+// blocked tells whether an admission is void because the invite or the admitter had been revoked before.
+func (j *judgement) blocked(invite, admission *Doc) bool {
+	return slices.ContainsFunc(j.blockers(invite, admission), j.effective)
+}
+
+// blockers are the revocations of the invite or of the admitter that are older than an admission. Those by peers that
+// came by the same invite do not matter: they have no say in who else did.
+func (j *judgement) blockers(invite, admission *Doc) (rs []*Doc) {
+	for _, r := range j.against[invite.subject] {
+		if r.said.ofInvite && r.issued.Before(admission.issued) && !j.cameBy(r.signer, invite) {
 			rs = append(rs, r)
 		}
 	}
 	for _, r := range j.against[admission.signer] {
-		if !r.said.ofInvite && r.signer != a.id && r.issued.Before(admission.issued) {
+		if !r.said.ofInvite && r.issued.Before(admission.issued) && !j.cameBy(r.signer, invite) {
 			rs = append(rs, r)
 		}
 	}
 	return rs
+}
+
+// cameBy tells whether a peer has taken an invite.
+func (j *judgement) cameBy(id peer.ID, invite *Doc) bool {
+	return slices.ContainsFunc(j.slots[id], func(sl *slot) bool { return sl.invite.id == invite.id })
+}
+
+// behind are the administrators on whom it depends whether a use of an invite makes one.
+func (j *judgement) behind(sl *slot) (ids []peer.ID) {
+	all := []*slot{sl}
+	if slots := j.invited[sl.invite.id]; len(slots) > sl.invite.said.uses {
+		all = slots
+	}
+	for _, o := range all {
+		for _, ad := range o.admissions {
+			for _, r := range j.blockers(sl.invite, ad) {
+				ids = append(ids, r.signer)
+			}
+			if len(all) > 1 && !j.cameBy(ad.signer, sl.invite) {
+				ids = append(ids, ad.signer)
+			}
+		}
+	}
+	return ids
 }
 
 func (j *judgement) open(id peer.ID) bool {
@@ -148,7 +203,7 @@ func (j *judgement) dependencies(a *admin) (ids []peer.ID) {
 			add(r.signer)
 		}
 	}
-	if slices.ContainsFunc(a.supports, func(s support) bool { return j.secure(a, s) }) {
+	if slices.ContainsFunc(a.supports, func(s support) bool { return j.secure(s) }) {
 		return ids
 	}
 	for _, s := range a.supports {
@@ -156,10 +211,8 @@ func (j *judgement) dependencies(a *admin) (ids []peer.ID) {
 			continue
 		}
 		if s.via != nil {
-			for _, ad := range s.via.admissions {
-				for _, r := range j.blockers(a, s, ad) {
-					add(r.signer)
-				}
+			for _, id := range j.behind(s.via) {
+				add(id)
 			}
 		}
 		if !j.revokes(a.id, s.by) {

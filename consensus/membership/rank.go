@@ -55,9 +55,9 @@ func (j *judgement) support(id peer.ID, s support, direct bool) {
 	a.supports = append(a.supports, s)
 }
 
-// rank finds out who has ever been an administrator, and who came by which invite. Revocations are left aside, because
-// who may revoke follows from it. Admissions are gone through in the order of their time, so that whether an admitter
-// was a member depends on earlier ones only.
+// rank finds out who has ever been an administrator, and who came by which invite, be it one too many. Revocations are
+// left aside, because who may revoke follows from it. Admissions are gone through in the order of their time, so that
+// whether an admitter was a member depends on earlier ones only.
 func (j *judgement) rank() {
 	delegations := j.s.of(KindDelegation)
 	for _, d := range delegations {
@@ -111,12 +111,13 @@ func (j *judgement) admit(a *Doc) bool {
 	used := j.invited[invite.id]
 	if i := slices.IndexFunc(used, func(s *slot) bool { return s.subject == join.subject }); i >= 0 {
 		used[i].admissions = append(used[i].admissions, a)
+		slices.SortFunc(used[i].admissions, oldest) // within a second they are not gone through in order
 		return true
 	}
-	sl := &slot{invite: invite, subject: join.subject, admissions: []*Doc{a}, won: len(used) < invite.said.uses}
+	sl := &slot{invite: invite, subject: join.subject, admissions: []*Doc{a}}
 	j.invited[invite.id] = append(used, sl)
 	j.slots[join.subject] = append(j.slots[join.subject], sl)
-	if sl.won && invite.said.terms.Role == Admin {
+	if invite.said.terms.Role == Admin {
 		j.support(join.subject, support{by: invite.signer, doc: invite, via: sl}, false)
 	}
 	return true
@@ -128,7 +129,7 @@ func (j *judgement) wasMember(id peer.ID) bool {
 		return true
 	}
 	for _, sl := range j.slots[id] {
-		if sl.won && sl.invite.said.terms.Role >= Member {
+		if sl.invite.said.terms.Role >= Member {
 			return true
 		}
 	}

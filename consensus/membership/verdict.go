@@ -49,11 +49,11 @@ func (j *judgement) claims(id peer.ID, now time.Time) (out []claim) {
 		}
 		switch {
 		case j.holds(sl):
-		case !sl.won:
-			cl.void = "the invite that it came by had been used up by others before"
-		case sl.good != nil:
+		case sl.won:
 			cl.void, cl.lost = "it came by an invite of "+j.who(sl.invite.signer)+", who is no administrator any more", true
-		case len(j.ended[sl.invite.subject]) > 0 && j.ended[sl.invite.subject][0].issued.Before(a.issued):
+		case sl.good != nil:
+			cl.void = "the invite that it came by had been used up by others before"
+		case j.endedBefore(sl.invite, a):
 			cl.void = "the invite that it came by had been revoked before"
 		default:
 			cl.void = "it was let in by " + j.who(a.signer) + ", who had been revoked before"

@@ -25,7 +25,7 @@ func (l *Loaded) conflicts() (probs Problems) {
 	}
 	needs := func(mode, name, what string) {
 		if tls == mode && (l.value(name) == "" || l.value(name) == "false") {
-			clash("http.tls", name, fmt.Sprintf("http.tls is %s, and %s %s", mode, name, what), "set "+name+" too; `cairn config doc` says what it holds")
+			clash("http.tls", name, fmt.Sprintf("http.tls is %s, and %s %s", mode, name, what), "set "+name+" first; `cairn config doc "+name+"` says what it holds")
 		}
 	}
 	needs(TLSFiles, "http.cert", "is not set")

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"cairn/swarm/transport"
 )
@@ -51,6 +52,9 @@ func (k Key) Check(value string) (string, error) {
 	}
 	if len(value) > maxValue {
 		return "", bad("the value is longer than %d bytes", maxValue).WithHint("no key needs that much")
+	}
+	if !utf8.ValidString(value) {
+		return "", bad("%s is not UTF-8 text", quote(value)).WithHint("a configuration file can hold no other")
 	}
 	return k.check(value)
 }

@@ -40,8 +40,8 @@ func (s Setting) Where() string {
 
 // API returns the setting as the HTTP API has it.
 func (s Setting) API() api.Setting {
-	return api.Setting{Key: s.Key.Name, Value: s.Value, Default: s.Key.Default, Origin: string(s.Origin), Where: s.Where(),
-		Help: s.Key.Help, Reload: s.Key.Reload}
+	return api.Setting{Key: s.Key.Name, Kind: string(s.Key.Kind), Value: s.Value, Default: s.Key.Default, Origin: string(s.Origin),
+		Where: s.Where(), Help: s.Key.Help, Choices: s.Key.Choices, Reload: s.Key.Reload, Remote: s.Key.Browser, Path: s.Key.Path}
 }
 
 // Input is what a configuration is made from.

@@ -263,6 +263,22 @@ func TestParseLevels(t *testing.T) {
 	}
 }
 
+// TestDoc: KEYS.md is the table of keys as `cairn config doc --markdown` prints it.
+func TestDoc(t *testing.T) {
+	golden(t, filepath.Join("..", "KEYS.md"), "# Configuration keys\n\nMade from the table of package config; `go test ./node/config -update` writes it anew.\n\n"+Markdown(Keys()))
+	text := Doc(Keys())
+	for _, k := range Keys() {
+		for _, want := range []string{k.Name, k.Help, k.Env(), k.line()} {
+			if !strings.Contains(text, want) {
+				t.Errorf("%s: %q is not in the text", k.Name, want)
+			}
+		}
+		if strings.HasSuffix(k.Help, ".") || k.Help == "" {
+			t.Errorf("%s: help is a phrase: %q", k.Name, k.Help)
+		}
+	}
+}
+
 func TestSizeText(t *testing.T) {
 	for _, n := range []int64{0, 1, 1023, 1024, 1 << 20, 3 << 30, 1 << 40, 1<<40 + 1, 1000} {
 		if got, err := parseSize(sizeText(n)); err != nil || got != n {

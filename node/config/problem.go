@@ -52,7 +52,9 @@ func (ps Problems) Err() error {
 	text, hint := ps[0].String(), ps[0].Hint
 	if n := len(ps) - 1; n > 0 {
 		text += fmt.Sprintf(" (and %d more)", n)
-		hint = strings.TrimPrefix(hint+"; `cairn config validate` lists all", "; ")
+		if !slices.ContainsFunc(ps, func(p Problem) bool { return p.File == "" }) { // the others can be looked up
+			hint = strings.TrimPrefix(hint+"; `cairn config validate` lists all", "; ")
+		}
 	}
 	return api.Errorf(api.CodeUsage, "%s", text).WithHint("%s", hint).Because(ps)
 }

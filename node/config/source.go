@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -70,7 +71,7 @@ func (s Source) LoadText(data []byte) (*Loaded, error) {
 	if err := probs.Err(); err != nil {
 		return nil, err
 	}
-	l.Config.From = s
+	l.Config.From, l.Config.Settings = s, l.Settings
 	return l, nil
 }
 
@@ -152,7 +153,7 @@ func (s Source) Set(ctx context.Context, name, value string) (*Loaded, error) {
 	}
 	loaded, err := s.LoadText(data)
 	if err != nil {
-		return nil, err
+		return nil, s.blame(old, err)
 	}
 	if string(data) == string(old) {
 		return loaded, nil
@@ -162,9 +163,26 @@ func (s Source) Set(ctx context.Context, name, value string) (*Loaded, error) {
 		path = s.Path()
 	}
 	if err := replace(path, data); err != nil {
-		return nil, api.Errorf(api.CodeFailed, "%s can not be written: %s", path, reason(err)).WithHint("look at the permissions and the free space of its folder").Because(err)
+		return nil, api.Errorf(api.CodeFailed, "%s can not be written: %s", s.Path(), reason(err)).WithHint("look at the permissions and the free space of its folder").Because(err)
 	}
 	return loaded, nil
+}
+
+// blame makes the error of a change that would leave a configuration that can not be used: what was wrong before stands
+// where it stands in the file, what the change makes wrong stands nowhere yet.
+func (s Source) blame(old []byte, err error) error {
+	if _, before := s.LoadText(old); before != nil {
+		return before
+	}
+	probs, ok := errors.AsType[Problems](err)
+	if !ok {
+		return err
+	}
+	probs = slices.Clone(probs)
+	for i := range probs {
+		probs[i].File, probs[i].Line = "", 0
+	}
+	return probs.Err()
 }
 
 // replace puts a new file in the place of an old one: written aside, synced, renamed, and the directory synced. After

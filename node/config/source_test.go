@@ -67,7 +67,7 @@ func TestSetAndLoad(t *testing.T) {
 		t.Errorf("%+v %v", l, err)
 	}
 	// What does not go together with the rest is refused, and nothing written.
-	if _, err := s.Set(t.Context(), "http.address", "0.0.0.0:1"); code(err) != api.CodeUsage || !strings.Contains(err.Error(), "http.tls is off") {
+	if _, err := s.Set(t.Context(), "http.address", "0.0.0.0:1"); code(err) != api.CodeUsage || !strings.HasPrefix(err.Error(), "\"0.0.0.0:1\" can be reached") {
 		t.Errorf("%v", err)
 	}
 	if _, err := s.Set(t.Context(), "nmae", "x"); code(err) != api.CodeNotFound {
@@ -82,6 +82,18 @@ func TestSetAndLoad(t *testing.T) {
 	left, _ := filepath.Glob(filepath.Join(s.Home, "*.new"))
 	if len(left) > 0 {
 		t.Errorf("left %q", left)
+	}
+}
+
+// TestSetInWrongFile: what was wrong before is told where it stands, and can be put right.
+func TestSetInWrongFile(t *testing.T) {
+	s := Source{Home: t.TempDir()}
+	write(t, s.Path(), "# c\nreserve = \"lots\"\n")
+	if _, err := s.Set(t.Context(), "name", "a"); err == nil || !strings.HasPrefix(err.Error(), s.Path()+":2:11: reserve: ") {
+		t.Errorf("%v", err)
+	}
+	if l, err := s.Set(t.Context(), "reserve", "2GiB"); err != nil || l.Config.Reserve != 2<<30 {
+		t.Errorf("%v", err)
 	}
 }
 

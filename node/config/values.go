@@ -39,8 +39,11 @@ type Config struct {
 	LogFormat    string
 	Limits       transport.Limits // of each host; zero fields mean the default
 
-	// From is where the values came from, for showing and loading them again.
-	From Source
+	// From is where the values came from, for loading them again, and Settings every key with its value and origin.
+	From     Source
+	Settings []Setting
+	// What follows is not configured: the process that becomes the peer sets it.
+
 	// SetLogLevel makes a level hold from now on; nil: the level stays.
 	SetLogLevel func(level string) error
 

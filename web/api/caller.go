@@ -66,10 +66,22 @@ func redact(ctx context.Context, v any) any {
 	case InitResult:
 		v.RecoveryFile = baseName(v.RecoveryFile)
 		return v
+	case Setting:
+		return redactSetting(v)
+	case []Setting:
+		return redactAll(v, redactSetting)
 	case Event:
 		return redactEvent(v)
 	}
 	return v
+}
+
+func redactSetting(s Setting) Setting {
+	s.Where = ""
+	if s.Path {
+		s.Value, s.Default, s.Pending = baseName(s.Value), baseName(s.Default), baseName(s.Pending)
+	}
+	return s
 }
 
 func redactEvent(e Event) Event {

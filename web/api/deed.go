@@ -2,7 +2,7 @@ package api
 
 import (
 	"context"
-	"strings"
+	"regexp"
 	"sync"
 )
 
@@ -46,19 +46,11 @@ func (d *Deed) Told() (subject, failure string) {
 	return d.subject, d.failure
 }
 
-// secrets are the beginnings of texts that open something by themselves.
-var secrets = []string{"cairn1", "cairninvite1", TokenPrefix}
+// secrets are texts that open something by themselves: tickets, invites and tokens.
+var secrets = regexp.MustCompile(`(?i)(cairninvite1|cairn1|cairn_)[0-9a-z]{8,}`)
 
-// NoSecret returns ref, unless it is the text of a ticket, an invite or a token.
-func NoSecret(ref string) string {
-	low := strings.ToLower(strings.TrimSpace(ref))
-	for _, s := range secrets {
-		if strings.HasPrefix(low, s) {
-			return s + "…"
-		}
-	}
-	return ref
-}
+// NoSecret returns text with the secrets in it cut to what says of which kind they are.
+func NoSecret(text string) string { return secrets.ReplaceAllString(text, "${1}…") }
 
 // TokenPrefix begins every token, so that scanners for secrets find them.
 const TokenPrefix = "cairn_"

@@ -27,10 +27,12 @@ type Mux = humago.Mux
 
 // Config is what the operations work with.
 type Config struct {
-	Peer    Peer
-	Access  Access
-	Network Network // nil: this peer can be in none
-	Log     *slog.Logger
+	Peer     Peer
+	Access   Access
+	Network  Network // nil: this peer can be in none
+	Keys     Keys    // nil: this peer keeps none
+	Log      *slog.Logger
+	Settings Settings // nil: this peer has no configuration
 	// Heartbeat is the time between comments on a silent stream; 0: 10 s.
 	Heartbeat time.Duration
 	// Stopping is closed when the server begins to stop: streams end with an error event. nil: never.
@@ -76,6 +78,8 @@ func Register(m Mux, cfg Config) *huma.OpenAPI {
 	s.limits()
 	s.content()
 	s.network()
+	s.keys()
+	s.settings()
 	s.local()
 	s.security()
 	finish(s.api.OpenAPI())

@@ -80,17 +80,27 @@ type Certificates interface {
 
 // Setting is one configuration key as it holds now.
 type Setting struct {
-	Key     string `json:"key"`
-	Value   string `json:"value" doc:"As in config.toml; secrets are not shown"`
-	Default string `json:"default"`
-	Origin  string `json:"origin" enum:"default,file,environment,flag"`
-	Where   string `json:"where,omitempty" doc:"File and line, variable or flag; told on the socket only"`
-	Help    string `json:"help"`
-	Reload  bool   `json:"reload" doc:"A change holds without a restart"`
-	Pending string `json:"pending,omitempty" doc:"Value that holds after the next start"`
+	Key     string   `json:"key"`
+	Kind    string   `json:"kind" enum:"text,list,switch,number,size" doc:"A list has commas between its items; a switch is true or false; a size is bytes, such as 2GiB"`
+	Value   string   `json:"value" doc:"That holds now; empty: the default, as help says"`
+	Default string   `json:"default"`
+	Origin  string   `json:"origin" enum:"default,file,environment,flag"`
+	Where   string   `json:"where,omitempty" doc:"File and line, variable or flag; told on the socket only"`
+	Help    string   `json:"help"`
+	Choices []string `json:"choices,omitempty" doc:"The only values there are"`
+	Reload  bool     `json:"reload" doc:"A change holds without a restart"`
+	Remote  bool     `json:"remote" doc:"May be changed over TCP; the others on the socket only"`
+	Path    bool     `json:"path,omitempty" doc:"Holds a path of this machine, of which the last part alone is told over TCP"`
+	Pending string   `json:"pending,omitempty" doc:"Value that the configuration has by now and that does not hold yet, or the word default; it does after a reload if there is one for the key, else after a restart"`
 }
 
-// Settings is what the API needs of a peer's configuration.
+// SettingRequest sets one key.
+type SettingRequest struct {
+	Value string `json:"value" minLength:"1" maxLength:"8192" doc:"As in Setting"`
+}
+
+// Settings is what the API needs of a peer's configuration. A key that is not there is CodeNotFound, a value that can not
+// be used CodeUsage; then nothing has changed.
 type Settings interface {
 	Settings(ctx context.Context) ([]Setting, error)
 	// SetSetting writes one key into config.toml, keeping the rest of the file as it is; an empty value takes the key out.

@@ -34,6 +34,7 @@ type ACME struct {
 	domains []string
 	cache   *certmagic.Cache
 	magic   *certmagic.Config
+	issuer  *certmagic.ACMEIssuer
 }
 
 // NewACME checks cfg. It asks nobody for anything; Run does.
@@ -75,10 +76,11 @@ func NewACME(cfg ACMEConfig) (*ACME, error) {
 			return nil
 		},
 	})
-	a.magic.Issuers = []certmagic.Issuer{certmagic.NewACMEIssuer(a.magic, certmagic.ACMEIssuer{
+	a.issuer = certmagic.NewACMEIssuer(a.magic, certmagic.ACMEIssuer{
 		CA: cfg.Directory, Email: cfg.Email, Agreed: true, TrustedRoots: cfg.Roots, AltTLSALPNPort: cfg.TLSPort, AltHTTPPort: cfg.HTTPPort,
 		Logger: quiet,
-	})}
+	})
+	a.magic.Issuers = []certmagic.Issuer{a.issuer}
 	return a, nil
 }
 

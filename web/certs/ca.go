@@ -84,14 +84,14 @@ func NewCA(name string, now time.Time) (*CA, error) {
 	return &CA{cert, key}, nil
 }
 
-// ParseCA reads what CertificatePEM and KeyPEM wrote. Errors wrap ErrBadCA.
+// ParseCA reads what CertificatePEM and KeyPEM wrote; either text may have the other's in it too. Errors wrap ErrBadCA.
 func ParseCA(certPEM, keyPEM []byte) (*CA, error) {
 	cert, err := ParseCertificate(certPEM)
 	if err != nil {
 		return nil, err
 	}
-	b, _ := pem.Decode(keyPEM)
-	if b == nil || b.Type != "PRIVATE KEY" {
+	b := block(keyPEM, "PRIVATE KEY")
+	if b == nil {
 		return nil, fmt.Errorf("%w: there is no key in PEM form", ErrBadCA)
 	}
 	k, err := x509.ParsePKCS8PrivateKey(b.Bytes)
@@ -104,8 +104,8 @@ func ParseCA(certPEM, keyPEM []byte) (*CA, error) {
 
 // ParseCertificate reads the certificate of an authority. Errors wrap ErrBadCA.
 func ParseCertificate(certPEM []byte) (*x509.Certificate, error) {
-	b, _ := pem.Decode(certPEM)
-	if b == nil || b.Type != "CERTIFICATE" {
+	b := block(certPEM, "CERTIFICATE")
+	if b == nil {
 		return nil, fmt.Errorf("%w: there is no certificate in PEM form", ErrBadCA)
 	}
 	cert, err := x509.ParseCertificate(b.Bytes)
@@ -113,6 +113,16 @@ func ParseCertificate(certPEM []byte) (*x509.Certificate, error) {
 		return nil, fmt.Errorf("%w: this is not the certificate of an authority", ErrBadCA)
 	}
 	return cert, nil
+}
+
+// block is the first block of a kind.
+func block(text []byte, kind string) *pem.Block {
+	for {
+		var b *pem.Block
+		if b, text = pem.Decode(text); b == nil || b.Type == kind {
+			return b
+		}
+	}
 }
 
 // Certificate is the public part.

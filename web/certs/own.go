@@ -90,6 +90,13 @@ func (o *Own) Refresh(ctx context.Context) error {
 	return nil
 }
 
+// Expire makes the next Refresh obtain another certificate, for when the authority has changed.
+func (o *Own) Expire() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.next = time.Time{}
+}
+
 // Run refreshes until ctx ends. An authority that does not answer is asked again after pauses that double up to an hour.
 func (o *Own) Run(ctx context.Context) error {
 	pause := firstRetry

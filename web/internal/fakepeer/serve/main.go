@@ -45,7 +45,7 @@ func network(kind string) *fakepeer.Network {
 func serve(addr, kind string) error {
 	sessions := web.NewSessions(nil)
 	peer := fakepeer.NewLively(&fakepeer.Peer{File: []byte("a file"), Changes: make(chan api.Event), Updates: make(chan api.ShareUpdate)}, time.Now)
-	cfg := web.Config{Peer: peer, Sessions: sessions, HTTP: addr, Dashboard: dashboard.FS()}
+	cfg := web.Config{Peer: peer, Sessions: sessions, HTTP: addr, Dashboard: dashboard.FS(), Settings: fakepeer.NewSettings()}
 	if n := network(kind); n != nil {
 		peer.Net, cfg.Network = n, n
 	}

@@ -1,0 +1,348 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"cairn/consensus/membership"
+	"cairn/storage/vault"
+	"cairn/web/api"
+	"cairn/web/certs"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	manet "github.com/multiformats/go-multiaddr/net"
+)
+
+// The dashboards of a network have one authority, so that a browser is told of it once. Its key is with the administrators;
+// other members ask one of them for a certificate. A peer that is in no network is its own authority.
+
+// Names of the authorities' secrets in the vault.
+const (
+	secretHomeCA    = "ca"
+	secretNetworkCA = "network-ca"
+)
+
+// caProtocol is spoken on the member host: one request, one answer, each JSON of at most maxCA bytes.
+const (
+	caProtocol = "/cairn/ca/1"
+	maxCA      = 128 << 10
+	caTime     = 10 * time.Second
+)
+
+// makeshiftLife is the life of a certificate by this peer's own authority while no administrator answers: so short that
+// another is asked for within a minute.
+const makeshiftLife = 15 * time.Minute
+
+// caSecret is an authority in the vault. An administrator's has the key; any other member's is what it was told, for
+// showing it.
+type caSecret struct {
+	Cert []byte `json:"cert"`
+	Key  []byte `json:"key,omitempty"`
+}
+
+type caRequest struct {
+	CSR   []byte   `json:"csr,omitempty"`
+	Names []string `json:"names,omitempty"`
+	Key   bool     `json:"key,omitempty"` // an administrator asks for the authority itself
+}
+
+type caAnswer struct {
+	Chain  []byte    `json:"chain,omitempty"`
+	CA     *caSecret `json:"ca,omitempty"`
+	Reason string    `json:"reason,omitempty"` // why there is nothing, in plain words
+}
+
+// storedCA reads an authority; nil when there is none. Without a key it can only be shown.
+func (n *Node) storedCA(name string) (*caSecret, error) {
+	b, err := n.vault.Get(name)
+	if errors.Is(err, vault.ErrNoSecret) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer clear(b)
+	s := &caSecret{}
+	if err := json.Unmarshal(b, s); err != nil {
+		return nil, fmt.Errorf("read authority: %w", err)
+	}
+	return s, nil
+}
+
+func (n *Node) storeCA(name string, s caSecret) error {
+	b, err := json.Marshal(s)
+	if err != nil {
+		return fmt.Errorf("write authority: %w", err)
+	}
+	defer clear(b)
+	return n.vault.Put(name, b)
+}
+
+// makeCA makes an authority and keeps it.
+func (n *Node) makeCA(name, title string) (*certs.CA, error) {
+	ca, err := certs.NewCA(title, n.now())
+	if err != nil {
+		return nil, err
+	}
+	key, err := ca.KeyPEM()
+	if err != nil {
+		return nil, err
+	}
+	defer clear(key)
+	if err := n.storeCA(name, caSecret{ca.CertificatePEM(), key}); err != nil {
+		return nil, err
+	}
+	n.audit.note("peer", "", "ca.create", certs.Fingerprint(ca.Certificate()), "done", "")
+	return ca, nil
+}
+
+// caOf opens a stored authority; nil where there is none, or not its key.
+func (n *Node) caOf(name string) (*certs.CA, error) {
+	s, err := n.storedCA(name)
+	if err != nil || s == nil || s.Key == nil {
+		return nil, err
+	}
+	return certs.ParseCA(s.Cert, s.Key)
+}
+
+// homeCA is the authority of this peer alone.
+func (n *Node) homeCA() (*certs.CA, error) {
+	ca, err := n.caOf(secretHomeCA)
+	if err == nil && ca == nil {
+		ca, err = n.makeCA(secretHomeCA, "Cairn "+firstName(n.settings.name())+" "+n.host.ID().ShortString())
+	}
+	return ca, err
+}
+
+// obtain has the key of the dashboard certified: in a network by its authority, here or at an administrator; otherwise, and
+// for as long as none answers, by this peer's own.
+func (n *Node) obtain(ctx context.Context, csr []byte, names []string) ([]byte, error) {
+	p := n.seat()
+	life := certs.LeafLife
+	if p != nil {
+		chain, err := n.obtainIn(ctx, p, csr, names)
+		if err == nil {
+			return chain, nil
+		}
+		n.log.Warn("no certificate for the dashboard from the network yet: browsers will warn", "part", "web", "err", err)
+		life = makeshiftLife
+	}
+	ca, err := n.homeCA()
+	if err != nil {
+		return nil, err
+	}
+	return ca.Issue(csr, names, life, n.now())
+}
+
+func (n *Node) obtainIn(ctx context.Context, p *seat, csr []byte, names []string) ([]byte, error) {
+	if me := p.svc.Self(); me.Admin && me.State == membership.StateValid {
+		ca, err := n.networkCA(ctx, p)
+		if err != nil {
+			return nil, err
+		}
+		return ca.Issue(csr, names, certs.LeafLife, n.now())
+	}
+	a, err := n.askAuthority(ctx, p, caRequest{CSR: csr, Names: names})
+	if err != nil {
+		return nil, err
+	}
+	if a.CA != nil {
+		a.CA.Key = nil // not ours to have
+		if old, err := n.storedCA(secretNetworkCA); err == nil && (old == nil || string(old.Cert) != string(a.CA.Cert)) {
+			if err := n.storeCA(secretNetworkCA, *a.CA); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return a.Chain, nil
+}
+
+// networkCA is the network's authority on an administrator: the one it has, or the one that another has.
+func (n *Node) networkCA(ctx context.Context, p *seat) (*certs.CA, error) {
+	ca, err := n.caOf(secretNetworkCA)
+	if err != nil || ca != nil {
+		return ca, err
+	}
+	a, err := n.askAuthority(ctx, p, caRequest{Key: true})
+	if err != nil {
+		return nil, err
+	}
+	if a.CA == nil {
+		return nil, errors.New("the administrator that answered has no authority")
+	}
+	if ca, err = certs.ParseCA(a.CA.Cert, a.CA.Key); err != nil {
+		return nil, err
+	}
+	return ca, n.storeCA(secretNetworkCA, *a.CA)
+}
+
+// newNetworkCA makes the authority of a network that begins here.
+func (n *Node) newNetworkCA(name string) error {
+	_, err := n.makeCA(secretNetworkCA, "Cairn network "+name)
+	return err
+}
+
+// askAuthority asks the connected administrators, one after the other.
+func (n *Node) askAuthority(ctx context.Context, p *seat, r caRequest) (caAnswer, error) {
+	err := errors.New("no administrator is connected")
+	for _, id := range p.host.Network().Peers() {
+		if in := p.book.Peer(id, p.svc.Now()); !in.Admin || in.State != membership.StateValid {
+			continue
+		}
+		var a caAnswer
+		if a, err = askCA(ctx, p, id, r); err == nil {
+			return a, nil
+		}
+	}
+	return caAnswer{}, err
+}
+
+func askCA(ctx context.Context, p *seat, id peer.ID, r caRequest) (a caAnswer, err error) {
+	ctx, cancel := context.WithTimeout(ctx, caTime)
+	defer cancel()
+	st, err := p.host.NewStream(ctx, id, caProtocol)
+	if err != nil {
+		return a, fmt.Errorf("ask for a certificate: %w", err)
+	}
+	defer st.Close()
+	_ = st.SetDeadline(time.Now().Add(caTime)) // fails on a stream that is dead, which the next line tells
+	if err := json.NewEncoder(st).Encode(r); err != nil {
+		return a, fmt.Errorf("ask for a certificate: %w", err)
+	}
+	if err := st.CloseWrite(); err != nil {
+		return a, fmt.Errorf("ask for a certificate: %w", err)
+	}
+	if err := readJSON(st, &a); err != nil {
+		return a, fmt.Errorf("ask for a certificate: %w", err)
+	}
+	if a.Reason != "" {
+		return a, errors.New(a.Reason)
+	}
+	return a, nil
+}
+
+// readJSON reads one value of at most maxCA bytes and nothing else.
+func readJSON(r io.Reader, v any) error {
+	b, err := io.ReadAll(io.LimitReader(r, maxCA+1))
+	if err != nil {
+		return err
+	}
+	if len(b) > maxCA {
+		return fmt.Errorf("more than %d bytes", maxCA)
+	}
+	return json.Unmarshal(b, v)
+}
+
+// serveCA answers members. Only administrators get the key.
+func (n *Node) serveCA(p *seat) network.StreamHandler {
+	return func(st network.Stream) {
+		defer st.Close()
+		_ = st.SetDeadline(time.Now().Add(caTime)) // as above
+		var r caRequest
+		if readJSON(st, &r) != nil {
+			_ = st.Reset()
+			return
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), caTime)
+		defer cancel()
+		a, err := n.answerCA(ctx, p, st, r)
+		if err != nil {
+			n.log.Info("no certificate for a member", "part", "membership", "peer", st.Conn().RemotePeer(), "err", err)
+			a = caAnswer{Reason: "this peer can not give certificates now"}
+		}
+		if json.NewEncoder(st).Encode(a) != nil {
+			_ = st.Reset()
+		}
+	}
+}
+
+func (n *Node) answerCA(ctx context.Context, p *seat, st network.Stream, r caRequest) (caAnswer, error) {
+	from := p.book.Peer(st.Conn().RemotePeer(), p.svc.Now())
+	if me := p.svc.Self(); !me.Admin || from.State != membership.StateValid {
+		return caAnswer{}, errors.New("not an administrator, or not asked by a member")
+	}
+	if r.Key {
+		s, err := n.storedCA(secretNetworkCA)
+		if err != nil || s == nil || s.Key == nil || !from.Admin {
+			return caAnswer{}, errors.Join(err, errors.New("the authority is for administrators, and may not be here"))
+		}
+		n.audit.note(from.ID.String(), st.Conn().RemoteMultiaddr().String(), "ca.share", from.ID.String(), "done", "")
+		return caAnswer{CA: s}, nil
+	}
+	ca, err := n.networkCA(ctx, p)
+	if err != nil {
+		return caAnswer{}, err
+	}
+	names := n.namesFor(p, from, st.Conn(), r.Names)
+	chain, err := ca.Issue(r.CSR, names, certs.LeafLife, n.now())
+	if err != nil {
+		return caAnswer{}, err
+	}
+	return caAnswer{Chain: chain, CA: &caSecret{Cert: ca.CertificatePEM()}}, nil
+}
+
+// namesFor are those of the wanted names that a member may have a certificate for: this machine's own for each, the name
+// that the network knows it by, and addresses under which it is reached. With others it could pose as another member's
+// dashboard.
+func (n *Node) namesFor(p *seat, from membership.Info, c network.Conn, want []string) []string {
+	ips := map[string]bool{}
+	if ip, err := manet.ToIP(c.RemoteMultiaddr()); err == nil {
+		ips[ip.String()] = true
+	}
+	for _, s := range p.svc.Peers() {
+		if s.ID != from.ID {
+			continue
+		}
+		for _, a := range slices.Concat(s.Addrs, s.Doors) {
+			if ip, err := manet.ToIP(a); err == nil {
+				ips[ip.String()] = true
+			}
+		}
+	}
+	label := strings.ToLower(firstName(from.Name))
+	out := []string{"localhost"}
+	for _, w := range want {
+		w = strings.ToLower(w)
+		ip, err := netip.ParseAddr(w)
+		first, _, _ := strings.Cut(w, ".")
+		switch {
+		case !certs.Vouches(w) || slices.Contains(out, w) || len(out) >= 48:
+		case err == nil && (ip.IsLoopback() || ips[ip.String()]), err != nil && first == label:
+			out = append(out, w)
+		}
+	}
+	return out
+}
+
+// CA tells of the authority behind the dashboard's certificate: the network's, or this peer's own.
+func (n *Node) CA(ctx context.Context) (api.CertificateAuthority, error) {
+	name := secretHomeCA
+	if p := n.seat(); p != nil {
+		name = secretNetworkCA
+		if me := p.svc.Self(); me.Admin && me.State == membership.StateValid {
+			_, _ = n.networkCA(ctx, p) // without it there is nothing to tell, which is told below
+		}
+	}
+	s, err := n.storedCA(name)
+	if err != nil {
+		return api.CertificateAuthority{}, explained(err)
+	}
+	if s == nil {
+		return api.CertificateAuthority{}, api.Errorf(api.CodeNotFound, "this peer knows of no authority for dashboards").
+			WithHint("`cairn config set http.tls network` gives the dashboard a certificate; on loopback it needs none")
+	}
+	c, err := certs.ParseCertificate(s.Cert)
+	if err != nil {
+		return api.CertificateAuthority{}, explained(err)
+	}
+	return api.CertificateAuthority{PEM: string(s.Cert), Fingerprint: certs.Fingerprint(c), Name: c.Subject.CommonName,
+		Expires: c.NotAfter.UTC().Truncate(time.Second), Permitted: certs.Permitted(c)}, nil
+}
