@@ -79,21 +79,3 @@ func (s *Service) Stats() Stats {
 	st.Connected, st.Waiting, st.Handshakes, st.Denied = len(peers), s.lobby.count(), s.shakes.count(), s.denials.count()
 	return st
 }
-
-// Contacts are the doors of members in force that can be reached now, this peer's first: what an invite names.
-func (s *Service) Contacts(most int) (out []membership.Contact) {
-	var others []membership.Contact
-	for _, p := range s.Peers() {
-		if p.State != membership.StateValid || p.Terms.Role < membership.Member || len(p.Doors) == 0 {
-			continue
-		}
-		c := membership.Contact{Door: p.Door, Addrs: p.Doors[:min(len(p.Doors), 8)]}
-		if p.ID == s.self {
-			out = append(out, c)
-		} else if p.Connected {
-			others = append(others, c)
-		}
-	}
-	out = append(out, others...)
-	return out[:min(len(out), most)]
-}
