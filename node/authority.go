@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -13,11 +14,13 @@ import (
 
 	"cairn/consensus/membership"
 	"cairn/storage/vault"
+	"cairn/swarm/transport"
 	"cairn/web/api"
 	"cairn/web/certs"
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
 )
 
@@ -36,6 +39,8 @@ const (
 	caProtocol = "/cairn/ca/1"
 	maxCA      = 128 << 10
 	caTime     = 10 * time.Second
+
+	maxLeafNames = 48
 )
 
 // caSecret is an authority in the vault. An administrator's has the key; any other member's is what it was told, for
@@ -114,9 +119,15 @@ func (n *Node) caOf(name string) (*certs.CA, error) {
 func (n *Node) homeCA() (*certs.CA, error) {
 	ca, err := n.caOf(secretHomeCA)
 	if err == nil && ca == nil {
-		ca, err = n.makeCA(secretHomeCA, "Cairn "+firstName(n.settings.name())+" "+n.host.ID().ShortString())
+		ca, err = n.makeCA(secretHomeCA, "Cairn "+firstName(n.settings.name())+" "+shortText(n.host.ID()))
 	}
 	return ca, err
+}
+
+// shortText is the end of a peer id, which tells peers of one name apart.
+func shortText(id peer.ID) string {
+	s := id.String()
+	return s[max(0, len(s)-8):]
 }
 
 // obtain has the key of the dashboard certified: in a network by its authority, here or at an administrator; otherwise, and
@@ -356,33 +367,55 @@ func (n *Node) answerCA(ctx context.Context, p *seat, st network.Stream, r caReq
 	return caAnswer{Chain: chain, CA: &caSecret{Cert: ca.CertificatePEM()}}, nil
 }
 
-// namesFor are those of the wanted names that a member may have a certificate for: this machine's own for each, the name
-// that the network knows it by, and addresses under which it is reached. With others it could pose as another member's
-// dashboard.
+// namesFor are those of the wanted names that a member may have a certificate for. See leafNames.
 func (n *Node) namesFor(p *seat, from membership.Info, c network.Conn, want []string) []string {
-	ips := map[string]bool{}
-	if ip, err := manet.ToIP(c.RemoteMultiaddr()); err == nil {
-		ips[ip.String()] = true
+	own, others := map[netip.Addr]bool{}, map[netip.Addr]bool{}
+	for _, a := range transport.Dialable(p.host) {
+		noteIP(others, a)
 	}
+	unique := true
 	for _, s := range p.svc.Peers() {
-		if s.ID != from.ID {
-			continue
+		claims := others
+		if s.ID == from.ID {
+			claims = own
+		} else if s.State == membership.StateValid && strings.EqualFold(firstName(s.Name), firstName(from.Name)) {
+			unique = false
 		}
 		for _, a := range slices.Concat(s.Addrs, s.Doors) {
-			if ip, err := manet.ToIP(a); err == nil {
-				ips[ip.String()] = true
-			}
+			noteIP(claims, a)
 		}
 	}
-	label := strings.ToLower(firstName(from.Name))
+	var ips []netip.Addr
+	for ip := range own {
+		if !others[ip] { // what it says of itself; nobody else may say so too
+			ips = append(ips, ip)
+		}
+	}
+	seen := map[netip.Addr]bool{}
+	noteIP(seen, c.RemoteMultiaddr())
+	return leafNames(want, from.Name, unique, slices.AppendSeq(ips, maps.Keys(seen)))
+}
+
+// noteIP adds the IP address of a multiaddr.
+func noteIP(to map[netip.Addr]bool, a ma.Multiaddr) {
+	if ip, err := manet.ToIP(a); err == nil {
+		if x, ok := netip.AddrFromSlice(ip); ok {
+			to[x.Unmap()] = true
+		}
+	}
+}
+
+// leafNames are those of the wanted names that a member may have: loopback's, as everybody; addresses at which it was seen, or which it
+// alone says to have; and names whose first label is its name in the network, unless somebody else has that too. With others it could pose as
+// another member's dashboard, and take an administrator's session.
+func leafNames(want []string, member string, unique bool, ips []netip.Addr) []string {
 	out := []string{"localhost"}
 	for _, w := range want {
 		w = strings.ToLower(w)
 		ip, err := netip.ParseAddr(w)
-		first, _, _ := strings.Cut(w, ".")
 		switch {
-		case !certs.Vouches(w) || slices.Contains(out, w) || len(out) >= 48:
-		case err == nil && (ip.IsLoopback() || ips[ip.String()]), err != nil && first == label:
+		case !certs.Vouches(w) || slices.Contains(out, w) || len(out) >= maxLeafNames:
+		case err == nil && (ip.IsLoopback() || slices.Contains(ips, ip.Unmap())), err != nil && unique && strings.EqualFold(firstName(w), firstName(member)):
 			out = append(out, w)
 		}
 	}
