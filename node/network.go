@@ -136,7 +136,7 @@ func (n *Node) init(ctx context.Context, r api.InitRequest) (api.InitResult, err
 	if err := n.newNetworkCA(r.Name); err != nil {
 		return api.InitResult{}, err
 	}
-	if err := n.enter(ctx, admission.Records(append(docs, d))); err != nil {
+	if err := n.enter(ctx, admission.Records(append(docs, d)...)); err != nil {
 		return api.InitResult{}, err
 	}
 	res.Network = n.networkStatus()

@@ -246,8 +246,13 @@ const (
 	measureFor   = 5 * time.Second
 )
 
-// measure keeps the round trips to connected members, which libp2p remembers as averages. A new one is measured at once.
-func (p *seat) measure(ctx context.Context) {
+// certificateEvery is how often a certificate of the network is asked for while the dashboard has a makeshift one.
+const certificateEvery = 5 * time.Second
+
+// attend keeps the round trips to connected members, which libp2p remembers as averages, a new one's at once, and has the
+// dashboard's certificate exchanged when an administrator has come.
+func (p *seat) attend(ctx context.Context) {
+	asked := time.Time{}
 	last := map[peer.ID]time.Time{}
 	for pause(ctx, time.Second) {
 		now := p.n.now()
@@ -263,6 +268,10 @@ func (p *seat) measure(ctx context.Context) {
 				defer cancel()
 				<-ping.Ping(network.WithNoDial(ctx, "measure"), p.host, id) // what it found is in the peerstore
 			})
+		}
+		if now.Sub(asked) >= certificateEvery && len(there) > 0 {
+			asked = now
+			wg.Go(func() { p.n.settleCertificate(ctx) })
 		}
 		wg.Wait()
 		last = there

@@ -20,7 +20,6 @@ const (
 	secretDoor     = "door"     // Ed25519 key of the door host, in libp2p's encoding
 	secretIdentity = "identity" // Ed25519 key of the member that this peer may become, likewise
 	secretStore    = "store"    // the store's keys, see storage.Envelope
-	secretCA       = "ca"       // certificate and key (PEM) of the authority behind the dashboard's certificate; there once it was needed
 )
 
 // keysFile is the vault in the home.

@@ -81,8 +81,11 @@ func (s *Service) Handle(p protocol.ID, h network.StreamHandler) {
 		}
 		l := s.linkOf(st.Conn())
 		if !s.lobby.wait(life.ctx, l, s.t.lobby) || !l.isAdmitted() || !s.cfg.Gate.Admits(l.peer) {
-			s.refused(Audit{Peer: l.peer, Addr: st.Conn().RemoteMultiaddr().String(), Proto: string(p), Why: "its connection is not admitted"})
 			st.Reset()
+			if life.ctx.Err() != nil {
+				return
+			}
+			s.refused(Audit{Peer: l.peer, Addr: st.Conn().RemoteMultiaddr().String(), Proto: string(p), Why: "its connection is not admitted"})
 			return
 		}
 		h(st)

@@ -27,7 +27,6 @@ type Peer struct {
 
 // Peers returns all that is known of members, this peer among them, in the order of Book.Members.
 func (s *Service) Peers() (out []Peer) {
-	now := s.cfg.Now()
 	for _, i := range s.cfg.Book.Members(s.time()) {
 		out = append(out, Peer{Info: i})
 	}
@@ -53,7 +52,7 @@ func (s *Service) Peers() (out []Peer) {
 		}
 		o.LastSeen, o.Skew = s.lastSeen[o.ID], s.skews[o.ID]
 		if t, ok := s.cloned[o.ID]; ok {
-			o.Cloned = now.Sub(t) < cloneAgain
+			o.Cloned = time.Since(t) < cloneAgain
 		}
 	}
 	return out

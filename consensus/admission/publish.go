@@ -15,15 +15,11 @@ import (
 // or is not kept; it may have been told all the same.
 func (s *Service) Publish(ctx context.Context, docs ...membership.Doc) (told int, err error) {
 	added, err := s.cfg.Book.Merge(docs...)
-	s.mu.Lock()
-	for _, d := range added {
-		s.known[d.ID()] = struct{}{}
-	}
-	s.mu.Unlock()
 	if len(added) == 0 {
 		return 0, err
 	}
-	s.lift(added)
+	s.know(added)
+	s.raise(floorOf(added))
 	seq, w := s.expectAcks()
 	defer func() {
 		s.mu.Lock()
@@ -35,7 +31,7 @@ func (s *Service) Publish(ctx context.Context, docs ...membership.Doc) (told int
 	}
 	s.push(added, nil, seq)
 	s.changed()
-	if kerr := s.keep(ctx, append(docRecords(added), floorRecord(time.Unix(s.floor.Load(), 0)))); kerr != nil {
+	if kerr := s.keep(ctx, append(Records(added...), floorRecord(time.Unix(s.floor.Load(), 0)))); kerr != nil {
 		return 0, fmt.Errorf("keep documents: %w", kerr)
 	}
 	late := time.NewTimer(s.t.confirm)

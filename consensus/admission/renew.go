@@ -18,6 +18,8 @@ import (
 const (
 	renewTime = 15 * time.Second
 	maxExtra  = 32 << 10 // bytes
+
+	renewRate, renewBurst = 1.0 / 60, 10 // per second and at once, of one member: everybody keeps what comes of it
 )
 
 // Renew asks the administrators that are connected, one after the other, for a new certificate with the terms of the present one and a name
@@ -101,6 +103,17 @@ func (s *Service) serveRenew(ctx context.Context, st network.Stream) {
 		i := s.cfg.Book.Peer(id, s.time())
 		if err := stateError(i.State); err != nil {
 			return err
+		}
+		s.mu.Lock()
+		rate := s.renewRates[id]
+		if rate == nil {
+			rate = &bucket{}
+			s.renewRates[id] = rate
+		}
+		ok := rate.take(time.Now(), 1, renewRate, renewBurst)
+		s.mu.Unlock()
+		if !ok {
+			return fmt.Errorf("%w: it has asked too often", ErrBusy)
 		}
 		answer, err := s.certify(ctx, i, m.GetName(), m.GetExtra())
 		if err != nil {

@@ -399,6 +399,74 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/local/keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How the keys of this peer are protected */
+        get: operations["local-keys"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/local/keys/backup": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Write an encrypted copy of all keys to a file of this machine */
+        post: operations["local-backup-keys"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/local/keys/passphrase": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Put the keys under another passphrase, or under none */
+        post: operations["local-set-passphrase"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/local/keys/rotate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Make new keys, and seal everything anew if asked */
+        post: operations["local-rotate-keys"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/local/login-codes": {
         parameters: {
             query?: never;
@@ -998,6 +1066,18 @@ export interface components {
             /** Format: date-time */
             time: string;
         };
+        BackupRequest: {
+            passphrase?: string;
+            /** @description Absolute; must not be there */
+            path: string;
+            /** @description age recipients (age1...) in the place of a passphrase */
+            recipients?: string[];
+        };
+        BackupResult: {
+            /** @description Names of the keys in it */
+            keys: string[];
+            path: string;
+        };
         CertificateAuthority: {
             /** Format: date-time */
             expires: string;
@@ -1343,6 +1423,19 @@ export interface components {
             /** @description Of this peer in the network; empty: its configured name */
             name?: string;
         };
+        KeyStatus: {
+            /** Format: date-time */
+            changed: string;
+            /**
+             * Format: int64
+             * @description Keys under which something in the store may be sealed
+             */
+            data_keys: number;
+            /** @description none, or argon2id with its parameters */
+            kdf: string;
+            /** @description The keys are encrypted under a passphrase */
+            passphrase: boolean;
+        };
         Limit: {
             name: string;
             /** Format: int64 */
@@ -1523,6 +1616,10 @@ export interface components {
             /** @description Of the file, for this session only; it takes ranges and holds no secret. Of a directory: add ?path= with a file in it */
             url: string;
         };
+        PassphraseRequest: {
+            new?: string;
+            old?: string;
+        };
         PeerInfo: {
             address: string;
             /** @enum {string} */
@@ -1674,6 +1771,41 @@ export interface components {
              * @description Connected members that have it now
              */
             told: number;
+        };
+        RotateRequest: {
+            /** @description The present one, if there is one */
+            passphrase?: string;
+            reseal?: boolean;
+        };
+        RotateResult: {
+            /** Format: int64 */
+            bytes: number;
+            keys: components["schemas"]["KeyStatus"];
+            /** Format: int64 */
+            ms: number;
+            /**
+             * Format: int64
+             * @description Values sealed anew
+             */
+            resealed: number;
+        };
+        /** @description One server-sent event: its name and what its data decodes to */
+        RotateStream: {
+            data: components["schemas"]["Error"];
+            /** @enum {string} */
+            event: "error";
+        } | {
+            data: components["schemas"]["Progress"];
+            /** @enum {string} */
+            event: "progress";
+        } | {
+            data: components["schemas"]["RotateResult"];
+            /** @enum {string} */
+            event: "result";
+        } | {
+            data: components["schemas"]["Warning"];
+            /** @enum {string} */
+            event: "warning";
         };
         Session: {
             /**
@@ -2017,6 +2149,8 @@ export type AddStream = components['schemas']['AddStream'];
 export type Alert = components['schemas']['Alert'];
 export type AuditPage = components['schemas']['AuditPage'];
 export type AuditRecord = components['schemas']['AuditRecord'];
+export type BackupRequest = components['schemas']['BackupRequest'];
+export type BackupResult = components['schemas']['BackupResult'];
 export type CertificateAuthority = components['schemas']['CertificateAuthority'];
 export type Connection = components['schemas']['Connection'];
 export type DirEntry = components['schemas']['DirEntry'];
@@ -2041,6 +2175,7 @@ export type InitResult = components['schemas']['InitResult'];
 export type Invite = components['schemas']['Invite'];
 export type InviteRequest = components['schemas']['InviteRequest'];
 export type JoinRequest = components['schemas']['JoinRequest'];
+export type KeyStatus = components['schemas']['KeyStatus'];
 export type Limit = components['schemas']['Limit'];
 export type Limits = components['schemas']['Limits'];
 export type Link = components['schemas']['Link'];
@@ -2054,6 +2189,7 @@ export type NetworkStatus = components['schemas']['NetworkStatus'];
 export type NewToken = components['schemas']['NewToken'];
 export type OpenRequest = components['schemas']['OpenRequest'];
 export type Opened = components['schemas']['Opened'];
+export type PassphraseRequest = components['schemas']['PassphraseRequest'];
 export type PeerInfo = components['schemas']['PeerInfo'];
 export type PeerLimit = components['schemas']['PeerLimit'];
 export type Pieces = components['schemas']['Pieces'];
@@ -2068,6 +2204,9 @@ export type RefRequest = components['schemas']['RefRequest'];
 export type RenameRequest = components['schemas']['RenameRequest'];
 export type ResumeRequest = components['schemas']['ResumeRequest'];
 export type RevokeResult = components['schemas']['RevokeResult'];
+export type RotateRequest = components['schemas']['RotateRequest'];
+export type RotateResult = components['schemas']['RotateResult'];
+export type RotateStream = components['schemas']['RotateStream'];
 export type Session = components['schemas']['Session'];
 export type ShareRequest = components['schemas']['ShareRequest'];
 export type ShareResult = components['schemas']['ShareResult'];
@@ -2947,6 +3086,134 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "local-keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KeyStatus"];
+                };
+            };
+            /** @description Failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "local-backup-keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BackupRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BackupResult"];
+                };
+            };
+            /** @description Failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "local-set-passphrase": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PassphraseRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KeyStatus"];
+                };
+            };
+            /** @description Failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "local-rotate-keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RotateRequest"];
+            };
+        };
+        responses: {
+            /** @description Server-sent events until the work ends */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": components["schemas"]["RotateStream"];
+                };
             };
             /** @description Failure */
             default: {

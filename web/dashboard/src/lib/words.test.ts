@@ -5,7 +5,7 @@ import * as w from './words'
 const now = Date.parse('2025-11-23T12:00:00Z')
 
 const status = (store: Partial<Status['store']> = {}): Status => ({
-  version: '0', api_version: '1', peer_id: 'p', name: 'n', mode: 'up', started: '', addresses: [], peers: 0, transfers: 0, limits: [],
+  version: '0', api_version: '1', peer_id: 'p', member_id: 'm', name: 'n', mode: 'up', started: '', addresses: [], peers: 0, transfers: 0, limits: [],
   rates: { down_bps: 0, up_bps: 0, down_total: 0, up_total: 0 },
   store: {
     entries: 3, owned_blocks: 0, owned_bytes: 0, referenced_files: 0, referenced_bytes: 0, free_bytes: 0, reserve_bytes: 0,
