@@ -71,12 +71,6 @@ func (a *audit) note(actor, from, action, subject, outcome, detail string) {
 	a.record(api.AuditRecord{Actor: actor, From: from, Action: action, Subject: subject, Outcome: outcome, Detail: detail})
 }
 
-// by is note for what was asked of the API: ctx knows by whom.
-func (a *audit) by(ctx context.Context, action, subject, outcome, detail string) {
-	c := api.CallerOf(ctx)
-	a.note(c.Actor, c.From, action, subject, outcome, detail)
-}
-
 func (a *audit) record(r api.AuditRecord) {
 	r.Time = a.now().UTC()
 	r.Actor, r.From, r.Action = safe(r.Actor, maxActor), safe(r.From, maxFrom), safe(r.Action, maxAction)

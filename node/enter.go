@@ -386,7 +386,7 @@ func (a *alerts) list(me membership.Info, known map[peer.ID]memberSight, now tim
 
 // renew asks an administrator that is connected for a certificate with another name.
 func (n *Node) renew(ctx context.Context, p *seat, name string) error {
-	_, err := p.svc.Renew(ctx, name, nil)
+	err := p.svc.Renew(ctx, name)
 	if errors.Is(err, admission.ErrNoAdmin) {
 		return api.Errorf(api.CodeUnavailable, "no administrator can be reached, and a name is part of the certificate that they give").
 			WithHint("%s", whoCan(p))

@@ -196,7 +196,7 @@ func (n *Node) join(ctx context.Context, r api.JoinRequest) (api.NetworkStatus, 
 	if err := n.enter(ctx, joined.Records()); err != nil {
 		return api.NetworkStatus{}, err
 	}
-	n.meet(ctx) // usable means that somebody is there
+	n.meetAny(ctx) // usable means that somebody is there
 	return n.networkStatus(), nil
 }
 

@@ -138,13 +138,18 @@ func (n *Node) nobodyHas(root cid.Cid) error {
 // meetFor is how long a search waits for a first member to be connected: a peer that has just started needs a moment.
 const meetFor = 5 * time.Second
 
-// meet waits until a member is connected that may have something, or for meetFor.
-func (n *Node) meet(ctx context.Context) (p *seat, who []peer.ID) {
+// meet waits until a member is connected that may have something, and the others have had a moment, or for meetFor.
+func (n *Node) meet(ctx context.Context) (*seat, []peer.ID) { return n.meetUntil(ctx, (*seat).settled) }
+
+// meetAny waits until a first one is, or for meetFor: the others may be off.
+func (n *Node) meetAny(ctx context.Context) { n.meetUntil(ctx, func(*seat) bool { return true }) }
+
+func (n *Node) meetUntil(ctx context.Context, enough func(*seat) bool) (p *seat, who []peer.ID) {
 	for end := n.now().Add(meetFor); ; {
 		if p = n.seat(); p == nil {
 			return nil, nil
 		}
-		if who = p.holders(); len(who) > 0 && p.settled() || n.now().After(end) || !pause(ctx, 50*time.Millisecond) {
+		if who = p.holders(); len(who) > 0 && enough(p) || n.now().After(end) || !pause(ctx, 50*time.Millisecond) {
 			return p, who
 		}
 	}

@@ -88,6 +88,9 @@ func makeVault(path string, ask func(attempt int) ([]byte, error)) (*vault.Vault
 		if pass, err = ask(0); err != nil {
 			return nil, explainVault(path, err)
 		}
+		if err := checkPassphrase(string(pass)); pass != nil && err != nil {
+			return nil, err
+		}
 		defer clear(pass)
 	}
 	secrets := map[string][]byte{}

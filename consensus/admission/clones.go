@@ -147,7 +147,7 @@ func (l *link) heartbeat(m *pb.Heartbeat) error {
 		}
 		// Whom the other lists it has heard since the heartbeat before its last, at the earliest.
 		where += "at " + l.peer.String()
-		s.sightings.saw(id, e.GetInstance(), where, now.Add(-s.alive()), now)
+		s.sightings.saw(id, e.GetInstance(), where, now.Add(-s.alive()-s.t.margin), now) // margin: it may have been on its way for long
 		if id == s.self && e.GetCloned() && e.GetInstance() != s.instance {
 			self = []string{"here", where}
 		}

@@ -1,7 +1,6 @@
 package admission
 
 import (
-	"context"
 	"errors"
 	"log/slog"
 	"time"
@@ -28,12 +27,6 @@ type Config struct {
 	DoorAddrs   func() []ma.Multiaddr // where the hosts can be dialled; nil: what they say
 	MemberAddrs func() []ma.Multiaddr
 	Version     string // told to members, for people
-
-	// Extra answers the part of a renewal that is not of this package, on an administrator; nil: with nothing. An error refuses the renewal.
-	Extra func(ctx context.Context, from membership.Info, request []byte) ([]byte, error)
-	// Ask makes the same part of the renewals that this peer asks for by itself, and Answered takes the answer; nil: none.
-	Ask      func() []byte
-	Answered func([]byte)
 
 	Now    func() time.Time // the wall clock; nil: time.Now
 	Log    *slog.Logger

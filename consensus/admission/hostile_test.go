@@ -117,6 +117,9 @@ func TestStrangersLearnNothing(t *testing.T) {
 	if a.book.Digest() != digest {
 		t.Error("strangers have changed the book")
 	}
+	if st := a.s.Stats(); st.Denied < 30 {
+		t.Errorf("%+v", st)
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if len(a.audits) == 0 {

@@ -36,6 +36,9 @@ func TestNothingIsConfirmedBeforeItIsKept(t *testing.T) {
 	if _, err := a.s.Publish(t.Context(), rev); !errors.Is(err, broken) {
 		t.Errorf("published although it could not be kept: %v", err)
 	}
+	if _, err := a.s.Publish(t.Context(), rev); !errors.Is(err, broken) {
+		t.Errorf("published at the second try although it still could not be kept: %v", err)
+	}
 	a.store.set(func(s *memStore) { s.hook = nil })
 	eventually(t, "b has cut it off all the same", 5*time.Second, func() bool { return !b.gate.Admits(id) })
 }

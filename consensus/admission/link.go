@@ -84,7 +84,7 @@ func (l *link) send(frames ...*pb.Frame) {
 	l.mu.Unlock()
 	if !ok {
 		l.s.cfg.Log.Warn("connection closed: the member does not read", "peer", l.peer.String())
-		go l.conn.Close() // may wait for the line
+		l.s.spawn(func(context.Context) { l.conn.Close() }) // may wait for the line
 	}
 }
 

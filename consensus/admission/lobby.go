@@ -46,6 +46,12 @@ func (y *lobby) leave(id peer.ID) {
 	}
 }
 
+func (y *lobby) count() int {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	return y.all
+}
+
 // wait waits until a link is admitted; false: it will not be, in time, or too many wait.
 func (y *lobby) wait(ctx context.Context, l *link, most time.Duration) bool {
 	select {

@@ -16,6 +16,9 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
 
+	quic "github.com/libp2p/go-libp2p/p2p/transport/quic"
+	ma "github.com/multiformats/go-multiaddr"
+
 	"cairn/consensus/membership"
 )
 
@@ -135,6 +138,31 @@ func TestStreamsBeforeAdmissionWaitAndAreReset(t *testing.T) {
 		t.Error("the handler was called over a connection that is not admitted")
 	default:
 	}
+}
+
+func TestOverQUIC(t *testing.T) {
+	r := newRealm(t)
+	all := r.crowd(1, func(m *member) {
+		m.opts = []libp2p.Option{libp2p.Transport(quic.NewTransport), libp2p.ListenAddrStrings("/ip4/127.0.0.1/udp/0/quic-v1")}
+		m.cfg = func(c *Config) {
+			h := c.Member
+			c.MemberAddrs = func() []ma.Multiaddr {
+				return slices.DeleteFunc(h.Addrs(), func(a ma.Multiaddr) bool { _, err := a.ValueForProtocol(ma.P_QUIC_V1); return err != nil })
+			}
+		}
+	})
+	a, b := all[0], all[1]
+	for _, c := range a.host.Network().ConnsToPeer(b.id) {
+		if _, err := c.RemoteMultiaddr().ValueForProtocol(ma.P_QUIC_V1); err != nil {
+			t.Fatalf("connected over %s", c.RemoteMultiaddr())
+		}
+	}
+	if _, err := a.s.Publish(t.Context(), r.must(membership.Revoke(a.key, r.id, b.id, "", time.Now()))); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "b is cut off and knows why", 5*time.Second, func() bool {
+		return len(a.host.Network().ConnsToPeer(b.id)) == 0 && b.s.Self().State == membership.StateRevoked
+	})
 }
 
 func TestRestartIsNoCloneAndFindsItsWay(t *testing.T) {

@@ -15,7 +15,10 @@ import (
 // or is not kept; it may have been told all the same.
 func (s *Service) Publish(ctx context.Context, docs ...membership.Doc) (told int, err error) {
 	added, err := s.cfg.Book.Merge(docs...)
-	if len(added) == 0 {
+	if len(added) == 0 { // known already, but perhaps not kept yet
+		if kerr := s.keep(ctx, nil); kerr != nil {
+			return 0, fmt.Errorf("keep documents: %w", kerr)
+		}
 		return 0, err
 	}
 	s.know(added)

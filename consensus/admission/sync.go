@@ -126,7 +126,7 @@ func (s *Service) timely(docs []membership.Doc) []membership.Doc {
 	now, floor := s.cfg.Now(), time.Unix(s.floor.Load(), 0)
 	lost := now.Add(membership.MaxSkew).Before(floor)
 	limit := later(now.Add(membership.MaxSkew), floor)
-	return slices.DeleteFunc(docs, func(d membership.Doc) bool {
+	return slices.DeleteFunc(slices.Clone(docs), func(d membership.Doc) bool { // they may be somebody's record
 		if !d.Issued().After(limit) || d.Kind() == membership.KindRevocation || lost && d.Kind() == membership.KindCertificate {
 			return false
 		}

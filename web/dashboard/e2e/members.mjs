@@ -322,13 +322,19 @@ const crowd = [
       expect(await table(page).getByRole('row').count()).toBeBelow(60)
       // All of them change every second. What counts is the work, not how busy the machine is with other things.
       const cdp = await page.context().newCDPSession(page)
-      await cdp.send('Performance.enable')
+      await cdp.send('Performance.enable', { timeDomain: 'threadTicks' })
       const worked = async () => (await cdp.send('Performance.getMetrics')).metrics.find((m) => m.name === 'ScriptDuration').value
+      const first = table(page).getByRole('row').nth(3).getByRole('cell').nth(5)
+      const seen = new Set()
       const [from, began] = [await worked(), Date.now()]
-      await page.waitForTimeout(5000)
+      while (Date.now() < began + 5000) {
+        seen.add(await first.textContent())
+        await page.waitForTimeout(200)
+      }
       const share = (await worked()) - from
       note(`with 1,000 members the page works for ${Math.round((share / (Date.now() - began)) * 1e6)} ms of every second`)
-      expect(share / ((Date.now() - began) / 1000)).toBeBelow(0.5)
+      expect(seen.size).toBeAbove(1)
+      expect(share / ((Date.now() - began) / 1000)).toBeBelow(0.2)
       await page.getByRole('searchbox', { name: 'Filter members' }).fill('desk-999')
       await page.getByText('1 member found').waitFor()
       await page.getByRole('searchbox', { name: 'Filter members' }).fill('')

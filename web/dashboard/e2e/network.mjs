@@ -1,5 +1,4 @@
 // A network of two real peers: one is made in the browser, another machine joins by command, and is cut off in the browser.
-// Switched on by CAIRN_NETWORK=1 for a binary that knows networks.
 import { expect } from './expect.mjs'
 
 /** Makes a network on the page of t.peer, lets a second peer join, and revokes it again. */
@@ -22,6 +21,8 @@ export async function drive(t) {
   await peers.run(other.name, ['join', text, '--name', 'den'])
   const row = page.getByRole('table', { name: 'Members' }).getByRole('row').filter({ hasText: 'den' })
   await row.getByText('connected').waitFor()
+  await page.getByText('1 of 1 other member connected').waitFor()
+  await t.browser.look(page, 'network-real')
 
   await row.getByRole('link', { name: 'den' }).click()
   await page.getByRole('button', { name: 'Revoke' }).click()
@@ -46,4 +47,4 @@ export async function keepWords(page) {
   return words
 }
 
-export const steps = process.env.CAIRN_NETWORK === '1' ? [['a network is made, joined from another machine, and a member cut off', drive]] : []
+export const steps = [['a network is made, joined from another machine, and a member cut off', drive]]

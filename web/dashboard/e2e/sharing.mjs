@@ -267,7 +267,7 @@ export const steps = [
     'search finds by name, with the keyboard alone',
     async ({ page }) => {
       await page.goto('/network')
-      await page.getByRole('heading', { name: 'Network' }).waitFor()
+      await page.getByRole('heading', { name: 'Network', exact: true }).waitFor()
       await page.keyboard.press('/')
       await page.keyboard.type('OLIDAY')
       await page.getByRole('option').filter({ hasText: 'holiday photos.zip' }).first().waitFor()

@@ -72,6 +72,58 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/config": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The configuration as it holds now, every key */
+        get: operations["settings"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/config/reload": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Read the configuration again and apply what needs no restart */
+        post: operations["reload-settings"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/config/{key}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Write one key into config.toml; the rest of the file stays as it is */
+        put: operations["set-setting"];
+        post?: never;
+        /** Take one key out of config.toml */
+        delete: operations["unset-setting"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/content/{ref}": {
         parameters: {
             query?: never;
@@ -1823,6 +1875,36 @@ export interface components {
              */
             scope?: "read" | "write" | "admin";
         };
+        Setting: {
+            /** @description The only values there are */
+            choices?: string[];
+            default: string;
+            help: string;
+            key: string;
+            /**
+             * @description A list has commas between its items; a switch is true or false; a size is bytes, such as 2GiB
+             * @enum {string}
+             */
+            kind: "text" | "list" | "switch" | "number" | "size";
+            /** @enum {string} */
+            origin: "default" | "file" | "environment" | "flag";
+            /** @description Holds a path of this machine, of which the last part alone is told over TCP */
+            path?: boolean;
+            /** @description Value that the configuration has by now and that does not hold yet, or the word default; it does after a reload if there is one for the key, else after a restart */
+            pending?: string;
+            /** @description A change holds without a restart */
+            reload: boolean;
+            /** @description May be changed over TCP; the others on the socket only */
+            remote: boolean;
+            /** @description That holds now; empty: the default, as help says */
+            value: string;
+            /** @description File and line, variable or flag; told on the socket only */
+            where?: string;
+        };
+        SettingRequest: {
+            /** @description As in Setting */
+            value: string;
+        };
         ShareRequest: {
             copy?: boolean;
             /**
@@ -2208,6 +2290,8 @@ export type RotateRequest = components['schemas']['RotateRequest'];
 export type RotateResult = components['schemas']['RotateResult'];
 export type RotateStream = components['schemas']['RotateStream'];
 export type Session = components['schemas']['Session'];
+export type Setting = components['schemas']['Setting'];
+export type SettingRequest = components['schemas']['SettingRequest'];
 export type ShareRequest = components['schemas']['ShareRequest'];
 export type ShareResult = components['schemas']['ShareResult'];
 export type ShareStream = components['schemas']['ShareStream'];
@@ -2343,6 +2427,132 @@ export interface operations {
                 };
                 content: {
                     "application/vnd.ipld.car": string;
+                };
+            };
+            /** @description Failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    settings: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Setting"][];
+                };
+            };
+            /** @description Failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "reload-settings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Setting"][];
+                };
+            };
+            /** @description Failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "set-setting": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of a configuration key */
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SettingRequest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Setting"];
+                };
+            };
+            /** @description Failure */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "unset-setting": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of a configuration key */
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Setting"];
                 };
             };
             /** @description Failure */

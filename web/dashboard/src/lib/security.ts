@@ -1,23 +1,7 @@
 // What the dashboard asks of a peer about who may do what: tokens, the audit log, the configuration, the network's
 // authority for browsers. A peer that lacks one of them answers not_found, and the part of the page is left out.
-import type { AuditPage, CertificateAuthority, NewToken, Token } from './api'
+import type { AuditPage, CertificateAuthority, NewToken, Setting, Token } from './api'
 import { asError, call } from './client'
-
-/** One key of the configuration. */
-export interface Setting {
-  key: string
-  kind?: 'text' | 'list' | 'switch' | 'number' | 'size'
-  value: string
-  default: string
-  origin: 'default' | 'file' | 'environment' | 'flag'
-  help: string
-  choices?: string[]
-  reload: boolean
-  /** May be changed here; the others on the machine itself only. */
-  remote?: boolean
-  /** What holds later, or the word default. */
-  pending?: string
-}
 
 const part = encodeURIComponent
 
@@ -37,6 +21,9 @@ export const settings = (signal?: AbortSignal): Promise<Setting[]> => call('GET'
 /** An empty value takes the key out of the file. */
 export const setSetting = (key: string, value: string): Promise<Setting> =>
   value === '' ? call('DELETE', `/v1/config/${part(key)}`) : call('PUT', `/v1/config/${part(key)}`, { body: { value } })
+
+/** Reads the configuration again, and returns what holds then. */
+export const reload = (): Promise<Setting[]> => call('POST', '/v1/config/reload')
 
 export const authority = (signal?: AbortSignal): Promise<CertificateAuthority> => call('GET', '/v1/ca', { signal })
 
