@@ -12,7 +12,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"net/netip"
 	"time"
 )
@@ -39,19 +38,6 @@ var (
 	ErrBadCA    = errors.New("a damaged certificate authority")
 	ErrBadFiles = errors.New("unusable certificate files")
 )
-
-// NamesIn are the names and addresses that the first certificate of a chain (PEM) is good for. Errors wrap ErrBadFiles.
-func NamesIn(chain []byte) ([]string, error) {
-	b := block(chain, "CERTIFICATE")
-	if b == nil {
-		return nil, fmt.Errorf("%w: there is no certificate in PEM form", ErrBadFiles)
-	}
-	c, err := x509.ParseCertificate(b.Bytes)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrBadFiles, err)
-	}
-	return namesOf(c), nil
-}
 
 // namesOf are what a certificate is good for.
 func namesOf(c *x509.Certificate) (out []string) {
