@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -53,11 +52,11 @@ type auditLimits struct {
 }
 
 // openAudit opens the log in a home and puts right what a crash left. What is wrong with it otherwise is recorded in it.
-func openAudit(dir string, keep auditLimits, now func() time.Time, log *slog.Logger) (*audit, error) {
+func openAudit(dir string, seal fileSeal, keep auditLimits, now func() time.Time, log *slog.Logger) (*audit, error) {
 	a := &audit{now: now, log: log, wake: make(chan struct{}, 1), damp: newDamper()}
 	var notes []string
 	var err error
-	if a.file, notes, err = openAuditLog(dir, keep, now); err != nil {
+	if a.file, notes, err = openAuditLog(dir, seal, keep, now); err != nil {
 		return nil, err
 	}
 	for _, n := range notes {
@@ -70,12 +69,6 @@ func openAudit(dir string, keep auditLimits, now func() time.Time, log *slog.Log
 // note records that actor, who came from an address, did action to subject. outcome is done, denied or failed.
 func (a *audit) note(actor, from, action, subject, outcome, detail string) {
 	a.record(api.AuditRecord{Actor: actor, From: from, Action: action, Subject: subject, Outcome: outcome, Detail: detail})
-}
-
-// by is note for what was asked of the API: ctx knows by whom.
-func (a *audit) by(ctx context.Context, action, subject, outcome, detail string) {
-	c := api.CallerOf(ctx)
-	a.note(c.Actor, c.From, action, subject, outcome, detail)
 }
 
 func (a *audit) record(r api.AuditRecord) {
@@ -219,7 +212,7 @@ func (a *audit) records(before uint64) iter.Seq2[api.AuditRecord, error] {
 					return
 				}
 				var r api.AuditRecord
-				if json.Unmarshal(line, &r) != nil || before > 0 && r.ID >= before {
+				if a.file.decode(line, &r) != nil || before > 0 && r.ID >= before {
 					continue // what is no record was told of when the log was opened
 				}
 				if !yield(r, nil) {
@@ -247,4 +240,11 @@ func (n *Node) audited(r api.AuditRecord) {
 	if r.Outcome == "done" {
 		_ = n.audit.sync() // logged there; what was done is done
 	}
+}
+
+// rewrite writes the log again, sealed if the keys are under a passphrase now.
+func (a *audit) rewrite() error {
+	a.fileMu.Lock()
+	defer a.fileMu.Unlock()
+	return a.file.rewrite()
 }

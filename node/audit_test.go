@@ -23,7 +23,7 @@ func (c *auditClock) now() time.Time { return c.t }
 func openTestAudit(t *testing.T, dir string, keep int64) (*audit, *auditClock) {
 	t.Helper()
 	c := &auditClock{time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
-	a, err := openAudit(dir, auditLimits{size: keep}, c.now, slog.New(slog.DiscardHandler))
+	a, err := openAudit(dir, fileSeal{}, auditLimits{size: keep}, c.now, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

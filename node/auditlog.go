@@ -38,6 +38,7 @@ type auditLine struct {
 // can write the home can write all of it anew. Not safe for concurrent use.
 type auditLog struct {
 	dir  string
+	seal fileSeal
 	now  func() time.Time
 	keep auditLimits
 	each int64 // bytes of one file
@@ -58,8 +59,8 @@ func hashOf(line []byte) string {
 
 // openAuditLog opens or begins the log of a home. A last line that a crash cut short is removed. notes says in words what else is not as it should
 // be.
-func openAuditLog(dir string, keep auditLimits, now func() time.Time) (l *auditLog, notes []string, err error) {
-	l = &auditLog{dir: dir, now: now, hash: noHash()}
+func openAuditLog(dir string, seal fileSeal, keep auditLimits, now func() time.Time) (_ *auditLog, notes []string, err error) {
+	l := &auditLog{dir: dir, seal: seal, now: now, hash: noHash()}
 	l.limit(keep)
 	path := filepath.Join(dir, auditName)
 	if l.f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600); err != nil {
@@ -106,7 +107,7 @@ func (l *auditLog) before() error {
 // follow takes a line as the newest.
 func (l *auditLog) follow(line []byte) (prev string, ok bool) {
 	var x auditLine
-	ok = json.Unmarshal(line, &x) == nil && x.ID > l.id
+	ok = l.decode(line, &x) == nil && x.ID > l.id
 	if ok {
 		l.id = x.ID
 	}
@@ -136,7 +137,7 @@ func (l *auditLog) scan() (notes []string, err error) {
 			notes = append(notes, fmt.Sprintf("what follows a record %d is no record", l.id))
 		case prev != was && !first:
 			notes = append(notes, fmt.Sprintf("the chain is broken before record %d: what is before was changed or removed", l.id))
-		case json.Unmarshal(line, &r) == nil && r.Action == "audit.damaged":
+		case l.decode(line, &r) == nil && r.Action == "audit.damaged":
 			told[r.Detail] = true
 		}
 		first = false
@@ -151,6 +152,64 @@ func (l *auditLog) scan() (notes []string, err error) {
 		l.id = max(l.id, id) // ids are never used twice
 	}
 	return slices.DeleteFunc(notes, func(n string) bool { return told[n] }), nil
+}
+
+// encode makes a line; decode reads one.
+func (l *auditLog) encode(x auditLine) ([]byte, error) {
+	b, err := json.Marshal(x)
+	if err != nil {
+		return nil, err
+	}
+	return l.seal.wrap(auditName, b)
+}
+
+func (l *auditLog) decode(line []byte, v any) error {
+	b, err := l.seal.unwrap(auditName, line)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(b, v)
+}
+
+// rewrite writes all files again, sealed or not as it is now, each aside and then in its place, with a chain that begins
+// anew. A line that is no record stays as it is.
+func (l *auditLog) rewrite() error {
+	old, err := l.old()
+	if err != nil {
+		return err
+	}
+	hash := noHash()
+	for _, path := range append(old, filepath.Join(l.dir, auditName)) {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return fmt.Errorf("rewrite audit log: %w", err)
+		}
+		var out bytes.Buffer
+		for line := range bytes.Lines(data) {
+			line = bytes.TrimSuffix(line, []byte{'\n'})
+			var x auditLine
+			if l.decode(line, &x) == nil {
+				x.Prev = hash
+				if line, err = l.encode(x); err != nil {
+					return fmt.Errorf("rewrite audit log: %w", err)
+				}
+			}
+			hash = hashOf(line)
+			out.Write(append(bytes.Clone(line), '\n'))
+		}
+		if err := writeSecret(path, out.Bytes()); err != nil {
+			return fmt.Errorf("rewrite audit log: %w", err)
+		}
+		l.size = int64(out.Len())
+	}
+	f, err := os.OpenFile(filepath.Join(l.dir, auditName), os.O_RDWR, 0o600)
+	if err != nil {
+		return fmt.Errorf("rewrite audit log: %w", err)
+	}
+	_ = l.f.Close() // its file is not there any more
+	l.f, l.hash = f, hash
+	l.saveHead()
+	return l.cut()
 }
 
 // cut brings the file to what is known to be whole.
@@ -183,7 +242,7 @@ func (l *auditLog) append(records []api.AuditRecord) error {
 	for _, r := range records {
 		id++
 		r.ID = id
-		line, err := json.Marshal(auditLine{r, hash})
+		line, err := l.encode(auditLine{r, hash})
 		if err != nil {
 			return fmt.Errorf("write audit log: %w", err)
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -13,11 +14,13 @@ import (
 
 	"cairn/consensus/membership"
 	"cairn/storage/vault"
+	"cairn/swarm/transport"
 	"cairn/web/api"
 	"cairn/web/certs"
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
 )
 
@@ -28,6 +31,7 @@ import (
 const (
 	secretHomeCA    = "ca"
 	secretNetworkCA = "network-ca"
+	secretLeaf      = "leaf" // the dashboard's certificate and key, where the network's authority gave it
 )
 
 // caProtocol is spoken on the member host: one request, one answer, each JSON of at most maxCA bytes.
@@ -35,11 +39,9 @@ const (
 	caProtocol = "/cairn/ca/1"
 	maxCA      = 128 << 10
 	caTime     = 10 * time.Second
-)
 
-// makeshiftLife is the life of a certificate by this peer's own authority while no administrator answers: so short that
-// another is asked for within a minute.
-const makeshiftLife = 15 * time.Minute
+	maxLeafNames = 48
+)
 
 // caSecret is an authority in the vault. An administrator's has the key; any other member's is what it was told, for
 // showing it.
@@ -117,29 +119,88 @@ func (n *Node) caOf(name string) (*certs.CA, error) {
 func (n *Node) homeCA() (*certs.CA, error) {
 	ca, err := n.caOf(secretHomeCA)
 	if err == nil && ca == nil {
-		ca, err = n.makeCA(secretHomeCA, "Cairn "+firstName(n.settings.name())+" "+n.host.ID().ShortString())
+		ca, err = n.makeCA(secretHomeCA, "Cairn "+firstName(n.settings.name())+" "+shortText(n.host.ID()))
 	}
 	return ca, err
+}
+
+// shortText is the end of a peer id, which tells peers of one name apart.
+func shortText(id peer.ID) string {
+	s := id.String()
+	return s[max(0, len(s)-8):]
 }
 
 // obtain has the key of the dashboard certified: in a network by its authority, here or at an administrator; otherwise, and
 // for as long as none answers, by this peer's own.
 func (n *Node) obtain(ctx context.Context, csr []byte, names []string) ([]byte, error) {
-	p := n.seat()
-	life := certs.LeafLife
-	if p != nil {
+	if p := n.seat(); p != nil {
 		chain, err := n.obtainIn(ctx, p, csr, names)
 		if err == nil {
+			n.signer.Store(p.network())
 			return chain, nil
 		}
-		n.log.Warn("no certificate for the dashboard from the network yet: browsers will warn", "part", "web", "err", err)
-		life = makeshiftLife
+		n.log.Info("no certificate for the dashboard from the network yet: browsers will warn", "part", "web", "err", err)
 	}
 	ca, err := n.homeCA()
 	if err != nil {
 		return nil, err
 	}
-	return ca.Issue(csr, names, life, n.now())
+	n.signer.Store("")
+	return ca.Issue(csr, names, certs.LeafLife, n.now())
+}
+
+func (p *seat) network() string {
+	id, _, _ := p.book.Network()
+	return id.String()
+}
+
+// signedBy is the network whose authority signed the dashboard's certificate, "" if it was none.
+func (n *Node) signedBy() string {
+	s, _ := n.signer.Load().(string)
+	return s
+}
+
+// betterCertificate tells that the dashboard's certificate is not of the network that this peer is in, if any, and that
+// somebody is there who may give one.
+func (n *Node) betterCertificate() bool {
+	p := n.seat()
+	if p == nil {
+		return n.signedBy() != ""
+	}
+	return n.signedBy() != p.network() && (p.svc.Self().Admin || len(p.host.Network().Peers()) > 0)
+}
+
+// keptLeaf is the secret of a certificate by a network's authority: after a restart no administrator may be there.
+type keptLeaf struct {
+	Network string `json:"network"`
+	Chain   []byte `json:"chain"`
+	Key     []byte `json:"key"`
+}
+
+func (n *Node) keptCertificate() (chain, key []byte) {
+	b, err := n.vault.Get(secretLeaf)
+	var k keptLeaf
+	if err != nil || json.Unmarshal(b, &k) != nil {
+		return nil, nil
+	}
+	if p := n.seat(); p == nil || p.network() != k.Network {
+		return nil, nil
+	}
+	n.signer.Store(k.Network)
+	return k.Chain, k.Key
+}
+
+func (n *Node) keepCertificate(chain, key []byte) {
+	by := n.signedBy()
+	if by == "" {
+		n.warn("forget certificate", n.vault.Delete(secretLeaf))
+		return
+	}
+	b, err := json.Marshal(keptLeaf{by, chain, key})
+	if err == nil {
+		err = n.vault.Put(secretLeaf, b)
+	}
+	n.warn("keep certificate", err)
 }
 
 func (n *Node) obtainIn(ctx context.Context, p *seat, csr []byte, names []string) ([]byte, error) {
@@ -154,15 +215,29 @@ func (n *Node) obtainIn(ctx context.Context, p *seat, csr []byte, names []string
 	if err != nil {
 		return nil, err
 	}
-	if a.CA != nil {
-		a.CA.Key = nil // not ours to have
-		if old, err := n.storedCA(secretNetworkCA); err == nil && (old == nil || string(old.Cert) != string(a.CA.Cert)) {
-			if err := n.storeCA(secretNetworkCA, *a.CA); err != nil {
-				return nil, err
-			}
-		}
+	return a.Chain, n.remember(a)
+}
+
+// remember keeps the certificate of the network's authority, for showing it.
+func (n *Node) remember(a caAnswer) error {
+	if a.CA == nil {
+		return nil
 	}
-	return a.Chain, nil
+	old, err := n.storedCA(secretNetworkCA)
+	if err != nil || old != nil && string(old.Cert) == string(a.CA.Cert) {
+		return err
+	}
+	return n.storeCA(secretNetworkCA, caSecret{Cert: a.CA.Cert})
+}
+
+// settleCertificate looks for a better certificate sooner than the web server does by itself.
+func (n *Node) settleCertificate(ctx context.Context) {
+	if n.own == nil || !n.betterCertificate() {
+		return
+	}
+	if err := n.own.Refresh(ctx); err != nil {
+		n.log.Debug("refresh certificate", "part", "web", "err", err)
+	}
 }
 
 // networkCA is the network's authority on an administrator: the one it has, or the one that another has.
@@ -281,6 +356,9 @@ func (n *Node) answerCA(ctx context.Context, p *seat, st network.Stream, r caReq
 	if err != nil {
 		return caAnswer{}, err
 	}
+	if len(r.CSR) == 0 { // it wants to know the authority
+		return caAnswer{CA: &caSecret{Cert: ca.CertificatePEM()}}, nil
+	}
 	names := n.namesFor(p, from, st.Conn(), r.Names)
 	chain, err := ca.Issue(r.CSR, names, certs.LeafLife, n.now())
 	if err != nil {
@@ -289,33 +367,55 @@ func (n *Node) answerCA(ctx context.Context, p *seat, st network.Stream, r caReq
 	return caAnswer{Chain: chain, CA: &caSecret{Cert: ca.CertificatePEM()}}, nil
 }
 
-// namesFor are those of the wanted names that a member may have a certificate for: this machine's own for each, the name
-// that the network knows it by, and addresses under which it is reached. With others it could pose as another member's
-// dashboard.
+// namesFor are those of the wanted names that a member may have a certificate for. See leafNames.
 func (n *Node) namesFor(p *seat, from membership.Info, c network.Conn, want []string) []string {
-	ips := map[string]bool{}
-	if ip, err := manet.ToIP(c.RemoteMultiaddr()); err == nil {
-		ips[ip.String()] = true
+	own, others := map[netip.Addr]bool{}, map[netip.Addr]bool{}
+	for _, a := range transport.Dialable(p.host) {
+		noteIP(others, a)
 	}
+	unique := true
 	for _, s := range p.svc.Peers() {
-		if s.ID != from.ID {
-			continue
+		claims := others
+		if s.ID == from.ID {
+			claims = own
+		} else if s.State == membership.StateValid && strings.EqualFold(firstName(s.Name), firstName(from.Name)) {
+			unique = false
 		}
 		for _, a := range slices.Concat(s.Addrs, s.Doors) {
-			if ip, err := manet.ToIP(a); err == nil {
-				ips[ip.String()] = true
-			}
+			noteIP(claims, a)
 		}
 	}
-	label := strings.ToLower(firstName(from.Name))
+	var ips []netip.Addr
+	for ip := range own {
+		if !others[ip] { // what it says of itself; nobody else may say so too
+			ips = append(ips, ip)
+		}
+	}
+	seen := map[netip.Addr]bool{}
+	noteIP(seen, c.RemoteMultiaddr())
+	return leafNames(want, from.Name, unique, slices.AppendSeq(ips, maps.Keys(seen)))
+}
+
+// noteIP adds the IP address of a multiaddr.
+func noteIP(to map[netip.Addr]bool, a ma.Multiaddr) {
+	if ip, err := manet.ToIP(a); err == nil {
+		if x, ok := netip.AddrFromSlice(ip); ok {
+			to[x.Unmap()] = true
+		}
+	}
+}
+
+// leafNames are those of the wanted names that a member may have: loopback's, as everybody; addresses at which it was seen, or which it
+// alone says to have; and names whose first label is its name in the network, unless somebody else has that too. With others it could pose as
+// another member's dashboard, and take an administrator's session.
+func leafNames(want []string, member string, unique bool, ips []netip.Addr) []string {
 	out := []string{"localhost"}
 	for _, w := range want {
 		w = strings.ToLower(w)
 		ip, err := netip.ParseAddr(w)
-		first, _, _ := strings.Cut(w, ".")
 		switch {
-		case !certs.Vouches(w) || slices.Contains(out, w) || len(out) >= 48:
-		case err == nil && (ip.IsLoopback() || ips[ip.String()]), err != nil && first == label:
+		case !certs.Vouches(w) || slices.Contains(out, w) || len(out) >= maxLeafNames:
+		case err == nil && (ip.IsLoopback() || slices.Contains(ips, ip.Unmap())), err != nil && unique && strings.EqualFold(firstName(w), firstName(member)):
 			out = append(out, w)
 		}
 	}
@@ -329,6 +429,10 @@ func (n *Node) CA(ctx context.Context) (api.CertificateAuthority, error) {
 		name = secretNetworkCA
 		if me := p.svc.Self(); me.Admin && me.State == membership.StateValid {
 			_, _ = n.networkCA(ctx, p) // without it there is nothing to tell, which is told below
+		} else if a, err := n.askAuthority(ctx, p, caRequest{}); err == nil {
+			if err := n.remember(a); err != nil {
+				return api.CertificateAuthority{}, explained(err)
+			}
 		}
 	}
 	s, err := n.storedCA(name)

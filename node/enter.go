@@ -99,13 +99,9 @@ func (n *Node) newSeat() (_ *seat, err error) {
 	if err := n.finishLeaving(context.Background()); err != nil {
 		return nil, err
 	}
-	docs, err := admission.Load(records{n.store})
-	if err != nil {
+	charter, err := admission.Charter(records{n.store})
+	if err != nil || charter.IsZero() {
 		return nil, err
-	}
-	i := slices.IndexFunc(docs, func(d membership.Doc) bool { return d.Kind() == membership.KindCharter })
-	if i < 0 {
-		return nil, nil
 	}
 	p := &seat{identity: n.identity.key(), id: n.identity.id(), n: n, began: n.now(), done: make(chan struct{}), alerts: newAlerts(n.now)}
 	defer func() {
@@ -113,7 +109,7 @@ func (n *Node) newSeat() (_ *seat, err error) {
 			p.undo()
 		}
 	}()
-	if p.book, err = membership.NewBook(docs[i]); err != nil {
+	if p.book, err = membership.NewBook(charter); err != nil {
 		return nil, err
 	}
 	gate := admission.NewGate(n.now)
@@ -148,21 +144,13 @@ func (n *Node) start(p *seat) {
 	p.serve(caProtocol, n.serveCA(p))
 	go func() {
 		defer close(p.done)
-		var measuring sync.WaitGroup
-		defer measuring.Wait()
-		measuring.Go(func() { p.measure(ctx) })
+		var attending sync.WaitGroup
+		defer attending.Wait()
+		attending.Go(func() { p.attend(ctx) })
 		n.warn("run membership", p.svc.Run(ctx))
 	}()
 	n.current.Store(p)
-	n.networkChanged()
-}
-
-// networkChanged is called when the peer has entered or left a network.
-func (n *Node) networkChanged() {
 	n.changed.Store(true)
-	if n.own != nil {
-		n.own.Expire() // the other network's authority is the one to ask
-	}
 }
 
 // serve answers a protocol on the member host to those who have the right to it by the table of package access.
@@ -213,7 +201,7 @@ func (n *Node) exit(ctx context.Context) error {
 	if err := n.vault.Delete(secretNetworkCA); err != nil {
 		return err
 	}
-	n.networkChanged()
+	n.changed.Store(true)
 	return n.finishLeaving(ctx)
 }
 
@@ -398,7 +386,7 @@ func (a *alerts) list(me membership.Info, known map[peer.ID]memberSight, now tim
 
 // renew asks an administrator that is connected for a certificate with another name.
 func (n *Node) renew(ctx context.Context, p *seat, name string) error {
-	_, err := p.svc.Renew(ctx, name, nil)
+	err := p.svc.Renew(ctx, name)
 	if errors.Is(err, admission.ErrNoAdmin) {
 		return api.Errorf(api.CodeUnavailable, "no administrator can be reached, and a name is part of the certificate that they give").
 			WithHint("%s", whoCan(p))

@@ -32,6 +32,9 @@ func (n *Node) SetPassphrase(ctx context.Context, r api.PassphraseRequest) (api.
 		return api.KeyStatus{}, n.explainKeys(err)
 	}
 	n.log.Info("passphrase of the keys changed", "set", r.New != "")
+	if err := errors.Join(n.audit.rewrite(), n.tokens.rewrite()); err != nil {
+		return api.KeyStatus{}, explained(err)
+	}
 	return n.KeyStatus(ctx)
 }
 

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"cairn/node/recovery"
 	"cairn/web/api"
 
 	"filippo.io/age"
@@ -214,7 +215,19 @@ func TestStolenHome(t *testing.T) {
 	if _, err := n.SetLimits(t.Context(), api.Limits{Up: 1 << 30}); err != nil {
 		t.Fatal(err)
 	}
-	var secrets [][]byte
+	made, err := n.Init(t.Context(), api.InitRequest{Name: "name-of-a-network", PeerName: "name-of-a-member"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	seed, err := recovery.FromWords(made.RecoveryWords)
+	if err != nil {
+		t.Fatal(err)
+	}
+	invite, err := n.Invite(t.Context(), api.InviteRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	secrets := [][]byte{seed[:], []byte(invite.Text[20:60])}
 	for _, s := range n.vault.All() {
 		secrets = append(secrets, s)
 	}
@@ -222,8 +235,8 @@ func TestStolenHome(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	seed, _ := raw.Raw()
-	secrets = append(secrets, seed[:32])
+	own, _ := raw.Raw()
+	secrets = append(secrets, own[:32])
 	for _, s := range []string{marker, "name-of-a", "directory-of-the-user", shared.Ticket.Text[:40], removed.Ticket.Text[20:50], elsewhere.Ticket.Text[20:50],
 		added.Entry.Name, passphrase, "door", "identity", `"plain"`} {
 		secrets = append(secrets, []byte(s))

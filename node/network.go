@@ -136,7 +136,7 @@ func (n *Node) init(ctx context.Context, r api.InitRequest) (api.InitResult, err
 	if err := n.newNetworkCA(r.Name); err != nil {
 		return api.InitResult{}, err
 	}
-	if err := n.enter(ctx, admission.Records(append(docs, d))); err != nil {
+	if err := n.enter(ctx, admission.Records(append(docs, d)...)); err != nil {
 		return api.InitResult{}, err
 	}
 	res.Network = n.networkStatus()
@@ -196,7 +196,7 @@ func (n *Node) join(ctx context.Context, r api.JoinRequest) (api.NetworkStatus, 
 	if err := n.enter(ctx, joined.Records()); err != nil {
 		return api.NetworkStatus{}, err
 	}
-	n.meet(ctx) // usable means that somebody is there
+	n.meetAny(ctx) // usable means that somebody is there
 	return n.networkStatus(), nil
 }
 

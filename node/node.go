@@ -74,7 +74,8 @@ type Node struct {
 	sessions  *web.Sessions
 	tokens    *tokens
 	audit     *audit
-	own       *certs.Own // the dashboard's certificate by an authority of ours; nil: another kind or none
+	signer    atomic.Value // of own's certificate: the text of a network's id, "" for this peer itself
+	own       *certs.Own   // the dashboard's certificate by an authority of ours; nil: another kind or none
 	web       *web.Server
 	metrics   *observe.Metrics
 	finder    *finder
@@ -127,15 +128,15 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 	if n.identity, err = newIdentity(n.vault); err != nil {
 		return nil, err
 	}
-	if n.audit, err = openAudit(n.home.dir, auditLimits{cfg.AuditAge, cfg.AuditSize}, n.now, n.log.With("part", "audit")); err != nil {
+	if n.audit, err = openAudit(n.home.dir, fileSeal{n.vault}, auditLimits{cfg.AuditAge, cfg.AuditSize}, n.now, n.log.With("part", "audit")); err != nil {
 		return nil, err
 	}
-	if n.tokens, err = openTokens(n.home.dir, n.now, n.log.With("part", "web")); err != nil {
+	if n.tokens, err = openTokens(n.home.dir, fileSeal{n.vault}, n.now, n.log.With("part", "web")); err != nil {
 		return nil, err
 	}
 	n.hub = newHub(n.now)
 	n.shape = shape.New(n.now)
-	n.settings = newSettings(cfg, n.tellStatus, n.log.With("part", "config"))
+	n.settings = newSettings(cfg, n.tellStatus, n.audit.limit, n.log.With("part", "config"))
 	n.limits = newLimits(n.home.dir, n.shape, n.log)
 	n.transfers = newTransfers(n.hub, n.now, newID)
 	if n.host, err = n.listen(transport.Config{Key: id, Limits: cfg.Limits}, doorPorts, cfg.Listen, DefaultPort); err != nil {

@@ -30,6 +30,9 @@ func startAs(t *testing.T, c Config) (*Node, func()) {
 	if c.Listen == nil {
 		c.Listen = []string{"/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"}
 	}
+	if c.MemberListen == nil {
+		c.MemberListen = []string{"/ip4/127.0.0.1/tcp/0"}
+	}
 	n, err := New(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)

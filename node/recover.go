@@ -116,7 +116,8 @@ func readRoot(r api.RecoverRequest) (root crypto.PrivKey, charter membership.Doc
 	root, raw, err := recovery.Open(text, []byte(r.Passphrase))
 	switch {
 	case errors.Is(err, recovery.ErrWrongPassphrase):
-		return nil, charter, api.Errorf(api.CodeWrongKey, "%s", recovery.ErrWrongPassphrase)
+		return nil, charter, api.Errorf(api.CodeWrongKey, "%s", recovery.ErrWrongPassphrase).
+			WithHint("it is the one that was chosen when the file was made; nothing has been changed")
 	case errors.Is(err, recovery.ErrNewer):
 		return nil, charter, api.Errorf(api.CodeUnavailable, "%s", recovery.ErrNewer).WithHint("install a newer version of cairn")
 	case err != nil:
@@ -245,7 +246,7 @@ func (n *Node) recoverAnew(ctx context.Context, r api.RecoverRequest, root crypt
 	if err := n.newNetworkCA(charter.Name()); err != nil {
 		return api.RecoverResult{}, err
 	}
-	if err := n.enter(ctx, admission.Records([]membership.Doc{charter, d, c})); err != nil {
+	if err := n.enter(ctx, admission.Records(charter, d, c)); err != nil {
 		return api.RecoverResult{}, err
 	}
 	st := n.networkStatus()

@@ -62,6 +62,9 @@ func RestoreKeys(_ context.Context, r KeyRestore) (_ KeyRestored, err error) {
 		if pass, err = r.Passphrase(0); err != nil {
 			return KeyRestored{}, err
 		}
+		if err := checkPassphrase(string(pass)); pass != nil && err != nil {
+			return KeyRestored{}, err
+		}
 		defer clear(pass)
 	}
 	v, err := vault.Create(path, pass, b.Secrets)

@@ -138,13 +138,18 @@ func (n *Node) nobodyHas(root cid.Cid) error {
 // meetFor is how long a search waits for a first member to be connected: a peer that has just started needs a moment.
 const meetFor = 5 * time.Second
 
-// meet waits until a member is connected that may have something, or for meetFor.
-func (n *Node) meet(ctx context.Context) (p *seat, who []peer.ID) {
+// meet waits until a member is connected that may have something, and the others have had a moment, or for meetFor.
+func (n *Node) meet(ctx context.Context) (*seat, []peer.ID) { return n.meetUntil(ctx, (*seat).settled) }
+
+// meetAny waits until a first one is, or for meetFor: the others may be off.
+func (n *Node) meetAny(ctx context.Context) { n.meetUntil(ctx, func(*seat) bool { return true }) }
+
+func (n *Node) meetUntil(ctx context.Context, enough func(*seat) bool) (p *seat, who []peer.ID) {
 	for end := n.now().Add(meetFor); ; {
 		if p = n.seat(); p == nil {
 			return nil, nil
 		}
-		if who = p.holders(); len(who) > 0 && p.settled() || n.now().After(end) || !pause(ctx, 50*time.Millisecond) {
+		if who = p.holders(); len(who) > 0 && enough(p) || n.now().After(end) || !pause(ctx, 50*time.Millisecond) {
 			return p, who
 		}
 	}
@@ -246,8 +251,13 @@ const (
 	measureFor   = 5 * time.Second
 )
 
-// measure keeps the round trips to connected members, which libp2p remembers as averages. A new one is measured at once.
-func (p *seat) measure(ctx context.Context) {
+// certificateEvery is how often a certificate of the network is asked for while the dashboard has a makeshift one.
+const certificateEvery = 5 * time.Second
+
+// attend keeps the round trips to connected members, which libp2p remembers as averages, a new one's at once, and has the
+// dashboard's certificate exchanged when an administrator has come.
+func (p *seat) attend(ctx context.Context) {
+	asked := time.Time{}
 	last := map[peer.ID]time.Time{}
 	for pause(ctx, time.Second) {
 		now := p.n.now()
@@ -263,6 +273,10 @@ func (p *seat) measure(ctx context.Context) {
 				defer cancel()
 				<-ping.Ping(network.WithNoDial(ctx, "measure"), p.host, id) // what it found is in the peerstore
 			})
+		}
+		if now.Sub(asked) >= certificateEvery && len(there) > 0 {
+			asked = now
+			wg.Go(func() { p.n.settleCertificate(ctx) })
 		}
 		wg.Wait()
 		last = there

@@ -20,7 +20,6 @@ const (
 	secretDoor     = "door"     // Ed25519 key of the door host, in libp2p's encoding
 	secretIdentity = "identity" // Ed25519 key of the member that this peer may become, likewise
 	secretStore    = "store"    // the store's keys, see storage.Envelope
-	secretCA       = "ca"       // certificate and key (PEM) of the authority behind the dashboard's certificate; there once it was needed
 )
 
 // keysFile is the vault in the home.
@@ -88,6 +87,9 @@ func makeVault(path string, ask func(attempt int) ([]byte, error)) (*vault.Vault
 		var err error
 		if pass, err = ask(0); err != nil {
 			return nil, explainVault(path, err)
+		}
+		if err := checkPassphrase(string(pass)); pass != nil && err != nil {
+			return nil, err
 		}
 		defer clear(pass)
 	}

@@ -6,19 +6,20 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"cairn/node/config"
 	"cairn/web/api"
 )
 
 // settings is the configuration of a running peer: what holds now, and how it changes. It is the api.Settings of the
-// server. Parts ask it for what may change while they run (name, downloads, auditKeep) and the Config for the rest.
+// server. Parts ask it for what may change while they run (name, downloads) and the Config for the rest.
 type settings struct {
 	from     config.Source
 	setLevel func(string) error // nil: the level of the log stays
 	changed  func()             // hears of every change that holds, outside of the lock
 	log      *slog.Logger
+
+	keepAudit func(auditLimits) // bounds the audit log
 
 	mu   sync.Mutex
 	held []config.Setting // what holds now, every key
@@ -29,13 +30,12 @@ type settings struct {
 type live struct {
 	name      string
 	downloads string
-	auditAge  time.Duration
-	auditSize int64
+	audit     auditLimits
 }
 
 // newSettings takes the configuration that the peer was started with.
-func newSettings(cfg Config, changed func(), log *slog.Logger) *settings {
-	s := &settings{from: cfg.From, setLevel: cfg.SetLogLevel, changed: changed, log: log, held: slices.Clone(cfg.Settings), now: liveOf(cfg)}
+func newSettings(cfg Config, changed func(), keepAudit func(auditLimits), log *slog.Logger) *settings {
+	s := &settings{from: cfg.From, setLevel: cfg.SetLogLevel, changed: changed, keepAudit: keepAudit, log: log, held: slices.Clone(cfg.Settings), now: liveOf(cfg)}
 	if s.from.Home == "" {
 		s.from.Home = cfg.Home
 	}
@@ -48,7 +48,7 @@ func newSettings(cfg Config, changed func(), log *slog.Logger) *settings {
 }
 
 func liveOf(c Config) live {
-	return live{name: c.Name, downloads: c.Downloads, auditAge: c.AuditAge, auditSize: c.AuditSize}
+	return live{name: c.Name, downloads: c.Downloads, audit: auditLimits{c.AuditAge, c.AuditSize}}
 }
 
 // name is what people call this peer.
@@ -63,13 +63,6 @@ func (s *settings) downloads() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.now.downloads
-}
-
-// auditKeep is how much of the audit log is kept: an age, and bytes; 0 is no bound.
-func (s *settings) auditKeep() (time.Duration, int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.now.auditAge, s.now.auditSize
 }
 
 // Settings are all keys as they hold now. What the file says by now and does not hold yet is pending; a file that can not
@@ -174,7 +167,8 @@ func (s *settings) applyKey(key string, want live, value string) bool {
 	case "downloads":
 		s.now.downloads = want.downloads
 	case "audit.keep":
-		s.now.auditAge, s.now.auditSize = want.auditAge, want.auditSize
+		s.now.audit = want.audit
+		s.keepAudit(want.audit)
 	case "log.level":
 		return s.setLevel != nil && s.setLevel(value) == nil
 	default:

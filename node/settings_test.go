@@ -36,7 +36,7 @@ func settingsOf(t *testing.T, text string, flags map[string]string) (s *settings
 		*level = text
 		return nil
 	}
-	return newSettings(l.Config, nil, slog.New(slog.DiscardHandler)), level
+	return newSettings(l.Config, nil, func(auditLimits) {}, slog.New(slog.DiscardHandler)), level
 }
 
 func writeConfig(t *testing.T, home, text string) {
@@ -82,16 +82,16 @@ func TestSettingsTable(t *testing.T) {
 
 func TestSettingsApply(t *testing.T) {
 	s, level := settingsOf(t, "name = \"old\"\n", nil)
-	told := 0
+	told, kept := 0, auditLimits{}
+	s.keepAudit = func(l auditLimits) { kept = l }
 	s.changed = func() { told++ }
 	for key, value := range map[string]string{"name": "new", "downloads": "/srv/d", "log.level": "debug", "audit.keep": "7d"} {
 		if _, err := s.SetSetting(local(t), key, value); err != nil {
 			t.Fatal(err)
 		}
 	}
-	age, size := s.auditKeep()
-	if s.name() != "new" || s.downloads() != "/srv/d" || *level != "debug" || age != 7*24*time.Hour || size != 0 || told != 4 {
-		t.Errorf("%q %q %q %v %d, told %d times", s.name(), s.downloads(), *level, age, size, told)
+	if s.name() != "new" || s.downloads() != "/srv/d" || *level != "debug" || kept != (auditLimits{age: 7 * 24 * time.Hour}) || told != 4 {
+		t.Errorf("%q %q %q %v, told %d times", s.name(), s.downloads(), *level, kept, told)
 	}
 	if x, err := s.SetSetting(local(t), "downloads", ""); err != nil || x.Value != "" || s.downloads() != filepath.Join(s.from.Home, "downloads") {
 		t.Errorf("%+v %v %q", x, err, s.downloads())

@@ -30,7 +30,8 @@ func (n *Node) tlsSource() (certs.Source, error) {
 					WithHint("use http.tls acme or files for it, or a name that ends with .local, .internal or .home.arpa")
 			}
 		}
-		n.own = certs.NewOwn(certs.OwnConfig{Names: n.httpNames, Now: n.now, Log: n.log.With("part", "web"), Obtain: n.obtain})
+		n.own = certs.NewOwn(certs.OwnConfig{Names: n.httpNames, Now: n.now, Log: n.log.With("part", "web"), Obtain: n.obtain,
+			Better: n.betterCertificate, Kept: n.keptCertificate, Keep: n.keepCertificate})
 		return n.own, n.own.Refresh(context.Background())
 	case config.TLSFiles:
 		f, err := certs.NewFiles(c.Cert, c.Key, n.now, n.log.With("part", "web"))

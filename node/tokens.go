@@ -35,6 +35,7 @@ const (
 // tells nothing of the secrets that are there. When and from where one was used last is written once a minute.
 type tokens struct {
 	path string
+	seal fileSeal
 	now  func() time.Time
 	log  *slog.Logger
 
@@ -66,8 +67,8 @@ type tokenFile struct {
 
 // openTokens reads those of a home. A file that is damaged stops the peer: without it nobody could say which tokens were
 // revoked.
-func openTokens(dir string, now func() time.Time, log *slog.Logger) (*tokens, error) {
-	t := &tokens{path: filepath.Join(dir, "tokens.json"), now: now, log: log}
+func openTokens(dir string, seal fileSeal, now func() time.Time, log *slog.Logger) (*tokens, error) {
+	t := &tokens{path: filepath.Join(dir, "tokens.json"), seal: seal, now: now, log: log}
 	b, err := os.ReadFile(t.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		t.index()
@@ -80,7 +81,10 @@ func openTokens(dir string, now func() time.Time, log *slog.Logger) (*tokens, er
 		return nil, err
 	}
 	var f tokenFile
-	if err := json.Unmarshal(b, &f); err != nil {
+	if b, err = seal.unwrap("tokens.json", b); err == nil {
+		err = json.Unmarshal(b, &f)
+	}
+	if err != nil {
 		return nil, api.Errorf(api.CodeFailed, "%s is damaged", t.path).
 			WithHint("restore it, or remove it to end all tokens").Because(err)
 	}
@@ -106,12 +110,25 @@ func (t *tokens) save(list []tokenRecord) error {
 	if err != nil {
 		return fmt.Errorf("write tokens: %w", err)
 	}
+	if b, err = t.seal.wrap("tokens.json", b); err != nil {
+		return err
+	}
 	if err := writeSecret(t.path, append(b, '\n')); err != nil {
 		return err
 	}
 	t.list, t.used, t.written = list, false, t.now()
 	t.index()
 	return nil
+}
+
+// rewrite writes the file again, sealed if the keys are under a passphrase now.
+func (t *tokens) rewrite() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.list) == 0 {
+		return nil
+	}
+	return t.save(t.list)
 }
 
 // kept is the list without those that ended long ago: mu is held.

@@ -19,7 +19,7 @@ import (
 
 func openTestTokens(t *testing.T, dir string, c *auditClock) *tokens {
 	t.Helper()
-	x, err := openTokens(dir, c.now, slog.New(slog.DiscardHandler))
+	x, err := openTokens(dir, fileSeal{}, c.now, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,7 +180,7 @@ func TestTokenFile(t *testing.T) {
 		if err := os.WriteFile(path, []byte(f.text), f.mode); err != nil {
 			t.Fatal(err)
 		}
-		_, err := openTokens(dir, time.Now, slog.New(slog.DiscardHandler))
+		_, err := openTokens(dir, fileSeal{}, time.Now, slog.New(slog.DiscardHandler))
 		if code(t, err) != f.code {
 			t.Errorf("%q: %v", f.text, err)
 		}

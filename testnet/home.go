@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"slices"
 	"strconv"
@@ -20,13 +21,21 @@ type Home struct {
 	Dir    string   // made by the binary when it is first used
 	Env    []string // added to the environment of every process
 	Prefix []string // a command that runs the binary, such as setpriv and its flags; usually none
+	Stdin  string   // what each process reads there; "": nothing
+
+	// Passphrase opens the home's keys: each process reads it from a descriptor. "": they have none.
+	Passphrase string
 }
+
+// Saying is the home whose processes read a text from stdin.
+func (h Home) Saying(text string) Home { h.Stdin = text; return h }
 
 // Inside is the home on a machine with a network of its own: prefix is the command that enters it (see package lab).
 // Its peer listens on every address there, by TCP and QUIC, in the place of loopback.
 func (h Home) Inside(prefix []string) Home {
 	h.Prefix = slices.Concat(h.Prefix, prefix)
-	h.Env = append(slices.Clone(h.Env), "CAIRN_LISTEN=/ip4/0.0.0.0/tcp/0,/ip4/0.0.0.0/udp/0/quic-v1")
+	const all = "/ip4/0.0.0.0/tcp/0,/ip4/0.0.0.0/udp/0/quic-v1"
+	h.Env = append(slices.Clone(h.Env), "CAIRN_LISTEN="+all, "CAIRN_MEMBER_LISTEN="+all)
 	return h
 }
 
@@ -72,22 +81,57 @@ func (r Result) ErrorCode() string {
 	return ""
 }
 
-// command makes the process without starting it.
-func (h Home) command(ctx context.Context, args []string) *exec.Cmd {
-	line := slices.Concat(h.Prefix, []string{h.Binary}, args)
-	cmd := exec.CommandContext(ctx, line[0], line[1:]...)
+// command makes the process without starting it. What it is to read waits in a pipe, so done must be called once it
+// was started, or was not.
+func (h Home) command(ctx context.Context, args []string) (cmd *exec.Cmd, done func(), err error) {
+	line := slices.Concat(h.Prefix, []string{h.Binary})
+	var more []*os.File
+	done = func() {}
+	if h.Passphrase != "" {
+		pass, err := pipeOf(h.Passphrase + "\n")
+		if err != nil {
+			return nil, nil, fmt.Errorf("hand over passphrase: %w", err)
+		}
+		line = append(line, "--passphrase-fd", "3") // the first after stderr
+		more = append(more, pass)
+		done = func() { pass.Close() }
+	}
+	line = append(line, args...)
+	cmd = exec.CommandContext(ctx, line[0], line[1:]...)
 	cmd.Env = append(cleanEnv(h.Dir), h.Env...)
 	cmd.WaitDelay = 5 * time.Second
-	return cmd
+	cmd.ExtraFiles = more
+	if h.Stdin != "" {
+		cmd.Stdin = strings.NewReader(h.Stdin)
+	}
+	return cmd, done, nil
+}
+
+// pipeOf is the end of a pipe from which a short text is read.
+func pipeOf(text string) (*os.File, error) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	_, err = w.WriteString(text) // fits what a pipe holds
+	if err = errors.Join(err, w.Close()); err != nil {
+		r.Close()
+		return nil, err
+	}
+	return r, nil
 }
 
 // Run carries out one command to its end, which ctx may force. A command that fails is no error of Run.
 func (h Home) Run(ctx context.Context, args ...string) Result {
 	var out, errs bytes.Buffer
-	cmd := h.command(ctx, args)
+	cmd, done, err := h.command(ctx, args)
+	if err != nil {
+		return Result{Args: args, Stderr: err.Error(), Code: -1}
+	}
+	defer done()
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	began := time.Now()
-	err := cmd.Run()
+	err = cmd.Run()
 	r := Result{Args: args, Stdout: out.String(), Stderr: errs.String(), Took: time.Since(began), Code: -1}
 	if cmd.ProcessState != nil {
 		r.Code = cmd.ProcessState.ExitCode()

@@ -30,7 +30,12 @@ type Proc struct {
 
 // Start runs a command in the background. The end of ctx kills it.
 func (h Home) Start(ctx context.Context, args ...string) (*Proc, error) {
-	p := &Proc{cmd: h.command(ctx, args), args: args, done: make(chan struct{}), more: make(chan struct{})}
+	cmd, started, err := h.command(ctx, args)
+	if err != nil {
+		return nil, fmt.Errorf("start cairn: %w", err)
+	}
+	defer started()
+	p := &Proc{cmd: cmd, args: args, done: make(chan struct{}), more: make(chan struct{})}
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
 		return nil, fmt.Errorf("start cairn: %w", err)

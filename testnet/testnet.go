@@ -83,6 +83,7 @@ func cleanEnv(home string) []string {
 	return append(env,
 		"CAIRN_HOME="+home,
 		"CAIRN_LISTEN=/ip4/127.0.0.1/tcp/0",
+		"CAIRN_MEMBER_LISTEN=/ip4/127.0.0.1/tcp/0",
 		"CAIRN_HTTP=127.0.0.1:0",
 		"CAIRN_MDNS=false", // networks side by side must not find each other
 	)

@@ -26,6 +26,7 @@ type env struct {
 	passphrase   []byte
 	typed        bool
 	nextPass     []byte
+	elsewhere    elsewhere
 	started      bool // the command line was understood; errors are no longer the parser's
 
 	stdin     io.Reader

@@ -54,6 +54,9 @@ type peerNeed struct {
 // withPeer runs work with the peer of the home, again with another where that one went away and need allows it,
 // and stays until those who joined a peer in this process have ended.
 func (e *env) withPeer(ctx context.Context, need peerNeed, work func(ctx context.Context, p remote, st api.Status) error) error {
+	if e.elsewhere.given() {
+		return e.withElsewhere(ctx, work)
+	}
 	s := &session{e: e, running: need.running, needHome: need.needHome}
 	joined, err := s.attempt(ctx, work)
 	for need.again && joined && ctx.Err() == nil && s.gone(ctx, err) {

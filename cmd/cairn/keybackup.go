@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"strings"
@@ -105,7 +106,7 @@ uses it: a new one, or one whose key file was lost. Keys that are there are neve
 keys that do not fit the store that is there are refused.
 
 The restored keys are under the passphrase from --passphrase-fd or the systemd credential, else
-under none: "cairn key passwd" sets one.`,
+under the one that is typed at the terminal, or under none: "cairn key passwd" sets one later.`,
 		Example: `  cairn key restore /media/usb/cairn-keys.age
   cairn key restore keys.age --identity key.txt`,
 		Args: wantArgs(1, 1),
@@ -114,6 +115,31 @@ under none: "cairn key passwd" sets one.`,
 	c.Flags().StringVar(&o.identity, "identity", "", "`FILE` with the age identity that the backup was encrypted for")
 	c.Flags().Var(&o.pass, "file-passphrase-fd", "read the backup's passphrase from this file descriptor")
 	return c
+}
+
+// restoredPassphrase is unlock, which asks for a passphrase for the restored keys too: the keys that were backed up may have been
+// under one.
+func (e *env) restoredPassphrase(ctx context.Context) func(attempt int) ([]byte, error) {
+	return func(attempt int) ([]byte, error) {
+		p, err := e.unlock(ctx)(attempt)
+		if attempt > 0 || p != nil || err != nil {
+			return p, err
+		}
+		for {
+			first, err := e.prompt(ctx, "Passphrase for the keys in "+e.home+" (empty: none)", 1)
+			if err != nil || len(first) == 0 {
+				return nil, err
+			}
+			same, err := e.repeated(ctx, first)
+			if err != nil {
+				return nil, err
+			}
+			if same {
+				e.passphrase = bytes.Clone(first)
+				return first, nil
+			}
+		}
+	}
 }
 
 func runKeyRestore(ctx context.Context, e *env, o *keyRestoreOptions, path string) error {
@@ -129,7 +155,7 @@ func runKeyRestore(ctx context.Context, e *env, o *keyRestoreOptions, path strin
 		}
 		return e.prompt(ctx, fmt.Sprintf("Passphrase of the backup %s", path), attempt)
 	}
-	res, err := e.doors.restoreKeys(ctx, keyRestore{home: e.home, file: path, identity: o.identity, ask: ask, passphrase: e.unlock(ctx)})
+	res, err := e.doors.restoreKeys(ctx, keyRestore{home: e.home, file: path, identity: o.identity, ask: ask, passphrase: e.restoredPassphrase(ctx)})
 	if err != nil {
 		return err
 	}

@@ -179,16 +179,24 @@ func (e *env) newPassphrase(ctx context.Context, what string) ([]byte, error) {
 		if len(first) == 0 {
 			return nil, usagef("an empty passphrase protects nothing").WithHint("`cairn key passwd --remove` takes a passphrase away")
 		}
-		again, err := e.prompt(ctx, "The same again", 1)
-		if err != nil {
-			return nil, err
+		if same, err := e.repeated(ctx, first); same || err != nil {
+			return first, err
 		}
-		if bytes.Equal(first, again) {
-			clear(again)
-			return first, nil
-		}
-		fmt.Fprintln(e.stderr, "The two differ.")
 	}
+}
+
+// repeated asks for a new passphrase once more and tells whether it is the same.
+func (e *env) repeated(ctx context.Context, first []byte) (bool, error) {
+	again, err := e.prompt(ctx, "The same again", 1)
+	if err != nil {
+		return false, err
+	}
+	defer clear(again)
+	if !bytes.Equal(first, again) {
+		fmt.Fprintln(e.stderr, "The two differ.")
+		return false, nil
+	}
+	return true, nil
 }
 
 // prompt asks on the terminal, without echo. nil and no error: there is no terminal, or no more tries.

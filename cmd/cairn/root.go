@@ -67,6 +67,7 @@ Exit codes: 0 done, 1 failed, 2 wrong use, 3 not found, 4 not permitted, 5 damag
 	f.Var(&e.passphraseFD, "passphrase-fd", "read the passphrase of the keys from this file descriptor, one line")
 	f.StringVar(&e.logLevel, "log-level", "", "`LEVEL` of the log: debug, info, warn or error; PART=LEVEL for one part")
 	f.StringVar(&e.logFormat, "log-format", "", "`FORMAT` of the log: text or json")
+	e.elsewhere.flags(f)
 	root.AddGroup(
 		&cobra.Group{ID: groupShare, Title: "Share and fetch:"},
 		&cobra.Group{ID: groupLibrary, Title: "What this peer has:"},

@@ -182,4 +182,22 @@ func TestPassphraseAtTerminal(t *testing.T) {
 		t.Errorf("exit %d: %s", code, rest)
 	}
 	p.secretly(t, nil, []string{newPass}, "--passphrase-fd", "3", "ls").wantText(t, 0, "hello.txt")
+
+	// Restored keys can be put under a passphrase at once.
+	p.secretly(t, nil, []string{newPass, "of the backup"}, "--passphrase-fd", "3", "key", "backup", "b.age", "--file-passphrase-fd", "4").
+		wantText(t, 0, "identity")
+	if err := os.Remove(p.dir + "/home/keys"); err != nil {
+		t.Fatal(err)
+	}
+	s = p.atTerminal(t, "key", "restore", "b.age")
+	s.waitFor("Passphrase of the backup b.age: ")
+	s.type_("of the backup\n")
+	for _, q := range []string{"(empty: none): ", "The same again: "} {
+		s.waitFor(q)
+		s.type_(oldPass + "\n")
+	}
+	if code, rest := s.end(); code != 0 || strings.Contains(rest, "under no passphrase") {
+		t.Errorf("exit %d: %s", code, rest)
+	}
+	p.secretly(t, nil, []string{oldPass}, "--passphrase-fd", "3", "ls").wantText(t, 0, "hello.txt")
 }

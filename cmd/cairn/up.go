@@ -53,6 +53,9 @@ type readyLine struct {
 }
 
 func runUp(ctx context.Context, e *env, flags map[string]string) error {
+	if e.elsewhere.given() {
+		return usagef("up runs a peer on this machine, and --at names one elsewhere").WithHint("leave --at out")
+	}
 	n, err := e.takeHome(ctx, flags)
 	if err != nil {
 		return err

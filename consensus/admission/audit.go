@@ -17,12 +17,20 @@ type denials struct {
 	mu   sync.Mutex
 	b    bucket
 	more int
+	all  int64
+}
+
+func (d *denials) count() int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.all
 }
 
 // take tells whether one may be told now, and how many were not before.
 func (d *denials) take(now time.Time) (more int, ok bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.all++
 	if !d.b.take(now, 1, denialRate, denialBurst) {
 		d.more++
 		return 0, false

@@ -76,7 +76,7 @@ func (s *Service) meet(l *link) {
 	l.mu.Lock()
 	mine := l.instance
 	l.mu.Unlock()
-	now := s.cfg.Now()
+	now := time.Now()
 	s.mu.Lock()
 	s.sightings.saw(l.peer, mine, l.conn.RemoteMultiaddr().String(), now, now)
 	s.mu.Unlock()
@@ -131,13 +131,14 @@ func (l *link) heartbeat(m *pb.Heartbeat) error {
 	}
 	l.mu.Unlock()
 	var self []string
-	now := s.cfg.Now()
+	verdicts := s.time()
+	now := time.Now()
 	s.mu.Lock()
-	s.lastSeen[l.peer] = now
+	s.lastSeen[l.peer] = s.cfg.Now()
 	s.sightings.saw(l.peer, instance, l.conn.RemoteMultiaddr().String(), now, now)
 	for _, e := range seen {
 		id, err := peer.IDFromBytes(e.GetId())
-		if err != nil || e.GetInstance() == 0 || s.cfg.Book.Peer(id, now).State == membership.StateUnknown {
+		if err != nil || e.GetInstance() == 0 || s.cfg.Book.Peer(id, verdicts).State == membership.StateUnknown {
 			continue
 		}
 		where := printable(e.GetAddr(), 128)
@@ -146,7 +147,7 @@ func (l *link) heartbeat(m *pb.Heartbeat) error {
 		}
 		// Whom the other lists it has heard since the heartbeat before its last, at the earliest.
 		where += "at " + l.peer.String()
-		s.sightings.saw(id, e.GetInstance(), where, now.Add(-s.alive()), now)
+		s.sightings.saw(id, e.GetInstance(), where, now.Add(-s.alive()-s.t.margin), now) // margin: it may have been on its way for long
 		if id == s.self && e.GetCloned() && e.GetInstance() != s.instance {
 			self = []string{"here", where}
 		}
@@ -165,6 +166,11 @@ func (s *Service) alive() time.Duration { return s.t.heartbeat + s.t.answer }
 // changed.
 func (s *Service) beat() {
 	now := time.Now()
+	s.mu.Lock()
+	// The clock that counts does not run while the machine sleeps: what was heard before may be hours old.
+	slept := !s.beaten.IsZero() && now.Round(0).Sub(s.beaten.Round(0))-now.Sub(s.beaten) > s.t.answer
+	s.beaten = now
+	s.mu.Unlock()
 	var list []*pb.Heartbeat_Seen
 	instances := map[peer.ID]map[uint64]bool{}
 	links := s.allLinks()
@@ -175,6 +181,9 @@ func (s *Service) beat() {
 	var living []alive
 	for _, l := range links {
 		l.mu.Lock()
+		if slept && now.Sub(l.heard) <= s.alive() {
+			l.heard = now.Add(-s.alive() - 1)
+		}
 		open, heard, instance := l.open && !l.over && !l.leaving, l.heard, l.instance
 		l.mu.Unlock()
 		if !open {
@@ -202,7 +211,7 @@ func (s *Service) beat() {
 		}
 		told[a.instance] = true
 		t, twice := cloned[a.l.peer]
-		e := &pb.Heartbeat_Seen{Id: []byte(a.l.peer), Instance: a.instance, Cloned: twice && s.cfg.Now().Sub(t) < cloneAgain}
+		e := &pb.Heartbeat_Seen{Id: []byte(a.l.peer), Instance: a.instance, Cloned: twice && time.Since(t) < cloneAgain}
 		if len(instances[a.l.peer]) > 1 {
 			e.Addr = a.l.conn.RemoteMultiaddr().String()
 		}
@@ -224,7 +233,7 @@ func (s *Service) beat() {
 
 // lookForClones tells of members that live twice, this peer first of all the others.
 func (s *Service) lookForClones() {
-	now := s.cfg.Now()
+	now := time.Now()
 	found := map[peer.ID][]string{}
 	s.mu.Lock()
 	s.sightings.saw(s.self, s.instance, "here", now, now)
@@ -245,7 +254,7 @@ func (s *Service) lookForClones() {
 
 // tellCloned tells of a member that lives twice, unless that has been told lately.
 func (s *Service) tellCloned(id peer.ID, where []string) bool {
-	now := s.cfg.Now()
+	now := time.Now()
 	s.mu.Lock()
 	t, told := s.cloned[id]
 	if told = told && now.Sub(t) < cloneAgain; !told {

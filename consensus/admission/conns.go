@@ -13,6 +13,9 @@ import (
 	"cairn/consensus/membership"
 )
 
+// protectTag marks connections for the host's connection manager.
+const protectTag = "cairn/admission"
+
 // connected makes a link of a new connection of the member host. Who dialled opens the members stream.
 func (s *Service) connected(_ network.Network, c network.Conn) {
 	l := s.linkOf(c)
@@ -99,8 +102,11 @@ func (s *Service) disconnected(_ network.Network, c network.Conn) {
 	l.mu.Lock()
 	was := l.open
 	l.mu.Unlock()
-	if was && !s.Connected(l.peer) && s.cfg.Events.Disconnected != nil {
-		s.cfg.Events.Disconnected(l.peer)
+	if was && !s.Connected(l.peer) {
+		s.cfg.Member.ConnManager().Unprotect(l.peer, protectTag)
+		if s.cfg.Events.Disconnected != nil {
+			s.cfg.Events.Disconnected(l.peer)
+		}
 	}
 	s.look()
 }
@@ -144,12 +150,16 @@ func (s *Service) admittedLink(l *link) {
 	s.mu.Lock()
 	s.lastSeen[l.peer] = s.cfg.Now()
 	s.mu.Unlock()
+	if l.conn.Stat().Direction == network.DirOutbound { // one that this peer wants is not closed to make room
+		s.cfg.Member.ConnManager().Protect(l.peer, protectTag)
+	}
 	if first && s.cfg.Events.Connected != nil {
 		s.cfg.Events.Connected(l.peer)
 	}
 }
 
-// cutOff ends the connections of everybody who is no member in force any more; all of them if that is this peer itself.
+// cutOff ends the connections of everybody who is no member in force any more; all of them if that is this peer itself. A door is ended once: the
+// machine may come back there with a new identity, or as anybody with a ticket.
 func (s *Service) cutOff() {
 	now := s.time()
 	out := s.cfg.Book.Peer(s.self, now).State
@@ -166,7 +176,10 @@ func (s *Service) cutOff() {
 	var doors []peer.ID
 	s.mu.Lock()
 	for id, p := range s.presences {
-		if s.cfg.Book.Peer(id, now).State != membership.StateValid {
+		if s.cfg.Book.Peer(id, now).State == membership.StateValid {
+			delete(s.doorsCut, id)
+		} else if !s.doorsCut[id] {
+			s.doorsCut[id] = true
 			doors = append(doors, p.door)
 		}
 	}

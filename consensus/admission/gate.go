@@ -38,9 +38,9 @@ type judge struct {
 // NewGate makes a gate. now is the clock of its rates.
 func NewGate(now func() time.Time) *Gate { return &Gate{now: now, flood: newFlood()} }
 
-// Use opens the gate for the members of a book, judged at the gate's time but not before the book's floor. New does so, with a better clock.
+// Use opens the gate for the members of a book, judged at the gate's time. New does so with a clock that has a floor.
 func (g *Gate) Use(book *membership.Book) {
-	g.use(&judge{book: book, now: func() time.Time { return later(g.now(), book.Floor()) }, refuse: func(peer.ID, string) {}})
+	g.use(&judge{book: book, now: g.now, refuse: func(peer.ID, string) {}})
 }
 
 func (g *Gate) use(j *judge) { g.book.Store(j) }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -120,7 +121,8 @@ func (s *Service) serveHello(_ context.Context, st network.Stream) {
 		if err := s.introduce(t); err != nil {
 			return err
 		}
-		if err := stateError(s.Self().State); err != nil {
+		// One whose certificate has run out answers too: the dialler judges, and may renew it.
+		if st := s.Self().State; st != membership.StateValid && st != membership.StateExpired {
 			return ErrFailed
 		}
 		if err := t.accept(st); err != nil {
@@ -136,7 +138,7 @@ func (s *Service) serveHello(_ context.Context, st network.Stream) {
 
 // atDoor does what join and hello have in common: a place, the proof, and a refusal that tells no more than it should.
 func (s *Service) atDoor(st network.Stream, proto protocol.ID, f func(*talk) error) {
-	leave, ok := s.shakes.enter(st)
+	leave, ok := s.shakes.enter(st.Conn().RemoteMultiaddr(), func() { st.SetDeadline(time.Now()) }) // a reset may wait for the line
 	if !ok {
 		s.refused(Audit{Addr: st.Conn().RemoteMultiaddr().String(), Proto: string(proto), Why: "too many handshakes at a time"})
 		st.Reset()

@@ -71,7 +71,6 @@ func newHost(t testing.TB, key crypto.PrivKey, gate connmgr.ConnectionGater, mor
 type memStore struct {
 	mu   sync.Mutex
 	m    map[string][]byte
-	puts int
 	hook func([]Record) error // asked by Put before anything is written
 }
 
@@ -92,7 +91,6 @@ func (s *memStore) Put(_ context.Context, rs []Record) error {
 	for _, r := range rs {
 		s.m[r.ID] = slices.Clone(r.Data)
 	}
-	s.puts++
 	return nil
 }
 
@@ -174,7 +172,7 @@ type member struct {
 func (r *realm) member(name string, key crypto.PrivKey, docs ...membership.Doc) *member {
 	m := &member{r: r, name: name, key: key, doorKey: newKey(r.t), id: idOf(r.t, key), store: &memStore{}, now: time.Now,
 		skews: map[peer.ID]time.Duration{}, news: make(chan struct{}, 1)}
-	m.store.Put(context.Background(), docRecords(append(docs, r.charter)))
+	m.store.Put(context.Background(), Records(append(docs, r.charter)...))
 	return m
 }
 
@@ -187,11 +185,7 @@ func (r *realm) certified(name string, role membership.Role) *member {
 	if r.first.book != nil {
 		docs = r.first.book.Docs()
 	} else {
-		l, err := load(r.first.store)
-		if err != nil {
-			r.t.Fatal(err)
-		}
-		docs = l.docs
+		docs = r.first.documents()
 	}
 	return r.member(name, key, append(docs, cert)...)
 }
@@ -264,6 +258,15 @@ func (m *member) poke() {
 	case m.news <- struct{}{}:
 	default:
 	}
+}
+
+// documents are what its store holds.
+func (m *member) documents() []membership.Doc {
+	l, err := load(m.store)
+	if err != nil {
+		m.r.t.Fatal(err)
+	}
+	return l.docs
 }
 
 // knows gives a member what is needed to find another.

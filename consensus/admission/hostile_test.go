@@ -77,6 +77,9 @@ func TestStrangersLearnNothing(t *testing.T) {
 		return func(st network.Stream) { newWire(st).writeAll(fs); st.CloseWrite() }
 	}
 	open := &pb.Frame{Body: &pb.Frame_Open{Open: &pb.Open{Version: 1, Nonce: make([]byte, 32)}}}
+	m := r.certified("m", membership.Member)
+	a.s.take(m.documents(), nil)
+	admin := membership.Terms{Role: membership.Admin}
 	digest := a.book.Digest()
 	for _, p := range []protocol.ID{JoinProtocol, HelloProtocol} {
 		for name, do := range map[string]func(network.Stream){
@@ -94,6 +97,8 @@ func TestStrangersLearnNothing(t *testing.T) {
 			"another's documents":     call(r.id, p, a.book.Standing(a.id)...),
 			"another's join":          call(r.id, p, append(good.Chain, good.Doc, stolen)...),
 			"invite of another root":  call(r.id, p, append(foreign.Chain, foreign.Doc, foreignJoin)...),
+			"certificate by itself":   call(r.id, p, r.must(membership.Certify(key, r.id, idOf(t, key), "x", admin, time.Now(), time.Hour))),
+			"certificate by a member": call(r.id, p, append(a.book.Docs(), r.must(membership.Certify(m.key, r.id, idOf(t, key), "x", admin, time.Now(), time.Hour)))...),
 			"all of the other's book": call(r.id, p, o.book.Docs()...),
 		} {
 			t.Run(string(p)+" "+name, func(t *testing.T) {
@@ -111,6 +116,9 @@ func TestStrangersLearnNothing(t *testing.T) {
 	}
 	if a.book.Digest() != digest {
 		t.Error("strangers have changed the book")
+	}
+	if st := a.s.Stats(); st.Denied < 30 {
+		t.Errorf("%+v", st)
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()

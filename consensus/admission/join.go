@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"time"
 
@@ -39,22 +40,14 @@ type Joined struct {
 
 // Records are to be put into the store of the Service that is made next.
 func (j Joined) Records() []Record {
-	out := docRecords(j.Docs)
+	out := Records(j.Docs...)
+	charter, ok := charterOf(j.Docs)
 	for _, b := range j.Presences {
-		if p, err := parsePresence(b, j.network()); err == nil {
+		if p, err := parsePresence(b, charter.Network()); ok && err == nil {
 			out = append(out, Record{presencePrefix + p.id.String(), b})
 		}
 	}
 	return out
-}
-
-func (j Joined) network() membership.NetworkID {
-	for _, d := range j.Docs {
-		if d.Kind() == membership.KindCharter {
-			return d.Network()
-		}
-	}
-	return membership.NetworkID{}
 }
 
 // Join redeems an invite. All contacts of the invite are tried, each a moment after the one before or as soon as that has failed; the first
@@ -146,11 +139,21 @@ func tellsMore(a, b error) error {
 	return a
 }
 
-// askLong asks one contact until it is not busy.
+// brokenTries is how often a contact is asked whose connection broke.
+const brokenTries = 3
+
+// askLong asks one contact until it is not busy. A connection that breaks in the middle is tried again: the answer is
+// the same, and somebody who has just left a network meets the end of his old connections.
 func (cfg JoinConfig) askLong(ctx context.Context, c membership.Contact, docs []membership.Doc) (Joined, error) {
+	broken := 0
 	for wait := busyWait; ; wait = min(2*wait, 2*time.Second) {
 		j, err := cfg.ask(ctx, c, docs)
-		if !errors.Is(err, ErrBusy) || ctx.Err() != nil {
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, network.ErrReset) {
+			broken++
+		} else if !errors.Is(err, ErrBusy) {
+			return j, err
+		}
+		if broken == brokenTries || ctx.Err() != nil {
 			return j, err
 		}
 		pause := time.NewTimer(wait/2 + rand.N(wait))
@@ -217,7 +220,7 @@ func (cfg JoinConfig) judge(j Joined) error {
 	if st := b.Peer(self, theirs).State; st != membership.StateValid {
 		return &RefusedError{Err: stateError(st), Skew: j.Skew}
 	}
-	if st := b.Peer(self, later(now, b.Floor())).State; st != membership.StateValid { // a member, but by this clock it is not
+	if st := b.Peer(self, later(now, floorOf(j.Docs))).State; st != membership.StateValid { // a member, but by this clock it is not
 		return &RefusedError{Err: stateError(st), Skew: j.Skew}
 	}
 	return nil

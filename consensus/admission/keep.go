@@ -77,6 +77,7 @@ func (s *Service) keepConnected(ctx context.Context) {
 func (s *Service) dialSome(now time.Time, looked *time.Time, targets *[]peer.ID) {
 	switch s.Self().State {
 	case membership.StateValid, membership.StateExpired, membership.StateEarly: // the others judge by their clocks
+	case membership.StateSuspended: // they may know that the root has settled it
 	default:
 		return
 	}
@@ -118,13 +119,28 @@ func (s *Service) dialSome(now time.Time, looked *time.Time, targets *[]peer.ID)
 }
 
 // targets are the members to be connected with. One whose certificate has run out may have a newer one that has not come here: after a week
-// away that is everybody.
+// away that is everybody. To one that is suspended those count too that hang on the same question: they may have the answer.
 func (s *Service) targets() (ids []peer.ID) {
 	now := s.time()
+	suspended := s.Self().State == membership.StateSuspended
 	for _, m := range s.cfg.Book.Members(now) {
-		if m.ID != s.self && (m.State == membership.StateValid || m.State == membership.StateExpired && now.Sub(m.Expires) < goneFor) {
-			ids = append(ids, m.ID)
+		if m.ID == s.self {
+			continue
 		}
+		switch m.State {
+		case membership.StateValid:
+		case membership.StateExpired:
+			if now.Sub(m.Expires) >= goneFor {
+				continue
+			}
+		case membership.StateSuspended, membership.StateVoid:
+			if !suspended {
+				continue
+			}
+		default:
+			continue
+		}
+		ids = append(ids, m.ID)
 	}
 	if len(ids) <= keepAll {
 		return ids

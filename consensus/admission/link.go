@@ -84,7 +84,7 @@ func (l *link) send(frames ...*pb.Frame) {
 	l.mu.Unlock()
 	if !ok {
 		l.s.cfg.Log.Warn("connection closed: the member does not read", "peer", l.peer.String())
-		go l.conn.Close() // may wait for the line
+		l.s.spawn(func(context.Context) { l.conn.Close() }) // may wait for the line
 	}
 }
 
@@ -210,11 +210,11 @@ func (l *link) read(w *wire) error {
 		l.heard = now
 		leaving, status := l.leaving, l.heardIt
 		l.mu.Unlock()
-		if leaving && f.GetDocuments() == nil { // who leaves by itself waits for what it has sent to be confirmed
+		if leaving && f.GetDocuments() == nil && f.GetRefused() == nil { // who leaves by itself waits for what it has sent to be confirmed
 			continue
 		}
 		if !status {
-			if opening += size; f.GetDocuments() == nil && f.GetStatus() == nil || opening > openingBytes {
+			if opening += size; f.GetDocuments() == nil && f.GetStatus() == nil && f.GetRefused() == nil || opening > openingBytes {
 				return fmt.Errorf("%w: not revocations and status first", ErrProtocol)
 			}
 		}
@@ -236,6 +236,9 @@ func (l *link) take(f *pb.Frame) error {
 		return l.have(b.Have)
 	case *pb.Frame_Presences:
 		for _, e := range b.Presences.GetEnvelopes() {
+			if s.toldAlready(e) {
+				continue
+			}
 			p, err := parsePresence(e, s.network)
 			if err != nil {
 				return err

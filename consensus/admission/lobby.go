@@ -46,6 +46,12 @@ func (y *lobby) leave(id peer.ID) {
 	}
 }
 
+func (y *lobby) count() int {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	return y.all
+}
+
 // wait waits until a link is admitted; false: it will not be, in time, or too many wait.
 func (y *lobby) wait(ctx context.Context, l *link, most time.Duration) bool {
 	select {
@@ -81,8 +87,11 @@ func (s *Service) Handle(p protocol.ID, h network.StreamHandler) {
 		}
 		l := s.linkOf(st.Conn())
 		if !s.lobby.wait(life.ctx, l, s.t.lobby) || !l.isAdmitted() || !s.cfg.Gate.Admits(l.peer) {
-			s.refused(Audit{Peer: l.peer, Addr: st.Conn().RemoteMultiaddr().String(), Proto: string(p), Why: "its connection is not admitted"})
 			st.Reset()
+			if life.ctx.Err() != nil {
+				return
+			}
+			s.refused(Audit{Peer: l.peer, Addr: st.Conn().RemoteMultiaddr().String(), Proto: string(p), Why: "its connection is not admitted"})
 			return
 		}
 		h(st)

@@ -79,9 +79,3 @@ func TestLobbyIsBounded(t *testing.T) {
 		wg.Wait()
 	})
 }
-
-func (y *lobby) count() int {
-	y.mu.Lock()
-	defer y.mu.Unlock()
-	return y.all
-}

@@ -1,12 +1,12 @@
 package admission
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -14,6 +14,10 @@ import (
 	"github.com/libp2p/go-libp2p/core/metrics"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
+
+	quic "github.com/libp2p/go-libp2p/p2p/transport/quic"
+	ma "github.com/multiformats/go-multiaddr"
 
 	"cairn/consensus/membership"
 )
@@ -134,6 +138,31 @@ func TestStreamsBeforeAdmissionWaitAndAreReset(t *testing.T) {
 		t.Error("the handler was called over a connection that is not admitted")
 	default:
 	}
+}
+
+func TestOverQUIC(t *testing.T) {
+	r := newRealm(t)
+	all := r.crowd(1, func(m *member) {
+		m.opts = []libp2p.Option{libp2p.Transport(quic.NewTransport), libp2p.ListenAddrStrings("/ip4/127.0.0.1/udp/0/quic-v1")}
+		m.cfg = func(c *Config) {
+			h := c.Member
+			c.MemberAddrs = func() []ma.Multiaddr {
+				return slices.DeleteFunc(h.Addrs(), func(a ma.Multiaddr) bool { _, err := a.ValueForProtocol(ma.P_QUIC_V1); return err != nil })
+			}
+		}
+	})
+	a, b := all[0], all[1]
+	for _, c := range a.host.Network().ConnsToPeer(b.id) {
+		if _, err := c.RemoteMultiaddr().ValueForProtocol(ma.P_QUIC_V1); err != nil {
+			t.Fatalf("connected over %s", c.RemoteMultiaddr())
+		}
+	}
+	if _, err := a.s.Publish(t.Context(), r.must(membership.Revoke(a.key, r.id, b.id, "", time.Now()))); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "b is cut off and knows why", 5*time.Second, func() bool {
+		return len(a.host.Network().ConnsToPeer(b.id)) == 0 && b.s.Self().State == membership.StateRevoked
+	})
 }
 
 func TestRestartIsNoCloneAndFindsItsWay(t *testing.T) {
@@ -295,131 +324,12 @@ func (m *member) inviteContacts(at ...*member) []membership.Contact {
 	return out
 }
 
-func TestRenewKeepsTermsAndChangesName(t *testing.T) {
-	r := newRealm(t)
-	r.first.cfg = func(c *Config) {
-		c.Extra = func(_ context.Context, from membership.Info, req []byte) ([]byte, error) {
-			return fmt.Appendf(nil, "%s asked %s", from.Name, req), nil
-		}
-	}
-	all := r.crowd(1, nil)
-	a, b := all[0], all[1]
-	before := b.s.Self()
-	got, err := b.s.Renew(t.Context(), "bertha", []byte("this"))
-	if err != nil || string(got) != "m0 asked this" {
-		t.Fatalf("%q, %v", got, err)
-	}
-	after := b.s.Self()
-	if after.Name != "bertha" || after.Terms.Role != before.Terms.Role || after.Issuer != a.id {
-		t.Errorf("%+v", after)
-	}
-	if _, err := b.s.Renew(t.Context(), "a\nb", nil); !errors.Is(err, ErrName) {
-		t.Errorf("a name with a line break: %v", err)
-	}
-	if _, err := a.s.Renew(t.Context(), "", nil); err != nil {
-		t.Errorf("an administrator by itself: %v", err)
-	}
-	if _, err := a.s.Publish(t.Context(), r.must(membership.Revoke(a.key, r.id, b.id, "", time.Now()))); err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, "b knows", 5*time.Second, func() bool { return b.s.Self().State == membership.StateRevoked })
-	if _, err := b.s.Renew(t.Context(), "", nil); !errors.Is(err, ErrNotMember) {
-		t.Errorf("renewed although revoked: %v", err)
-	}
-}
-
-func TestOldCertificatesAreRenewedByThemselves(t *testing.T) {
-	r := newRealm(t)
-	ahead := func() time.Time { return time.Now().Add(membership.RenewAfter + time.Hour) }
-	all := r.crowd(1, func(m *member) {
-		m.now = ahead
-		m.tune = func(s *Service) { hurried(s); s.t.renew = 50 * time.Millisecond }
-	})
-	for _, m := range all {
-		eventually(t, m.name+" is renewed", 10*time.Second, func() bool { return ahead().Sub(m.s.Self().Issued) < time.Hour })
-	}
-}
-
-func TestAWeekAwayEndsAtAnAdministratorsDoor(t *testing.T) {
-	r := newRealm(t)
-	all := r.crowd(2, nil)
-	a, b, c := all[0], all[1], all[2]
-	for _, m := range all {
-		m.stop()
-	}
-	late := func() time.Time { return time.Now().Add(8 * 24 * time.Hour) }
-	a.now, b.now, c.now = late, late, late
-	a.start()
-	b.start().finds(a)
-	waitConnected(t, a, b)
-	if i := b.s.Self(); i.State != membership.StateValid {
-		t.Errorf("b: %+v", i)
-	}
-	// One that was revoked meanwhile does not come back.
-	if _, err := a.s.Publish(t.Context(), r.must(membership.Revoke(a.key, r.id, c.id, "", late()))); err != nil {
-		t.Fatal(err)
-	}
-	c.start().finds(a)
-	eventually(t, "c hears that it is revoked", 10*time.Second, func() bool { return c.s.Self().State == membership.StateRevoked })
-	if a.connected(c) || a.gate.Admits(c.id) {
-		t.Error("c is back")
-	}
-}
-
-func TestSkewIsTold(t *testing.T) {
-	r := newRealm(t)
-	r.first.start()
-	b := r.certified("b", membership.Member)
-	b.now = func() time.Time { return time.Now().Add(time.Hour) }
-	b.start().knows(r.first)
-	waitConnected(t, r.first, b)
-	eventually(t, "the first is told", 5*time.Second, func() bool {
-		r.first.mu.Lock()
-		defer r.first.mu.Unlock()
-		return (r.first.skews[b.id] - time.Hour).Abs() < time.Minute
-	})
-}
-
-func TestFloorHoldsAgainstAClockFrom1970(t *testing.T) {
-	r := newRealm(t)
-	all := r.crowd(1, nil)
-	a, b := all[0], all[1]
-	b.stop()
-	b.now = func() time.Time { return time.Unix(3600, 0) }
-	b.start()
-	waitConnected(t, a, b)
-	if i := b.s.Self(); i.State != membership.StateValid {
-		t.Errorf("it has locked itself out: %+v", i)
-	}
-	rev := r.must(membership.Revoke(a.key, r.id, b.id, "", time.Now()))
-	if _, err := a.s.Publish(t.Context(), rev); err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, "a revocation counts whatever the clock says", 5*time.Second, func() bool { return b.s.Self().State == membership.StateRevoked })
-}
-
-func TestDocumentsFromTheFutureDoNotMoveTheFloor(t *testing.T) {
-	r := newRealm(t)
-	a := r.first.start()
-	before := a.s.time()
-	id := idOf(t, newKey(t))
-	far := r.must(membership.Certify(a.key, r.id, id, "far", membership.Terms{Role: membership.Member}, time.Now().Add(72*time.Hour), time.Hour))
-	if added, _ := a.s.take([]membership.Doc{far}, nil); len(added) != 0 {
-		t.Error("a certificate from the future was taken")
-	}
-	leave := r.must(membership.Revoke(a.key, r.id, a.id, "", time.Now().Add(100*365*24*time.Hour)))
-	a.s.take([]membership.Doc{leave}, nil)
-	if d := a.s.time().Sub(before); d > time.Minute {
-		t.Errorf("the present is %v later now", d)
-	}
-}
-
 // TestIdleTraffic counts what ten members that have nothing to say put on the wire. Heartbeats are ten times as frequent as they are otherwise, so
 // what is counted is divided by ten; what TLS, TCP and IP add to each message is added.
 func TestIdleTraffic(t *testing.T) {
 	const faster, perMessage = 10, 12 + 22 + 52 + 52 // yamux header, TLS record, TCP and IP headers of it and of its acknowledgement
 	r := newRealm(t)
-	counter := metrics.NewBandwidthCounter()
+	counter := &counter{}
 	all := r.crowd(9, func(m *member) {
 		m.tune = func(s *Service) { s.t.heartbeat /= faster }
 		if m == r.first {
@@ -428,15 +338,33 @@ func TestIdleTraffic(t *testing.T) {
 	})
 	settled := time.Now().Add(5 * time.Second)
 	eventually(t, "it is quiet", 10*time.Second, func() bool { return time.Now().After(settled) })
-	before, began := counter.GetBandwidthForProtocol(MembersProtocol), time.Now()
+	before, began := counter.n.Load(), time.Now()
 	until := began.Add(4 * time.Second)
 	eventually(t, "some heartbeats", 10*time.Second, func() bool { return time.Now().After(until) })
-	after := counter.GetBandwidthForProtocol(MembersProtocol)
+	after := counter.n.Load()
 	took := time.Since(began).Seconds()
 	beats := took / defaultTiming().heartbeat.Seconds() * faster * float64(len(all)-1) * 2
-	rate := (float64(after.TotalIn+after.TotalOut-before.TotalIn-before.TotalOut) + beats*perMessage) / took / faster
+	rate := (float64(after-before) + beats*perMessage) / took / faster
 	t.Logf("idle: %.0f bytes a second", rate)
 	if rate > 2000 {
 		t.Errorf("%.0f bytes a second, at most 2000 are allowed", rate)
+	}
+}
+
+// counter counts the bytes of streams.
+type counter struct {
+	metrics.Reporter // not asked
+	n                atomic.Int64
+}
+
+func (*counter) LogSentMessage(int64) {}
+func (*counter) LogRecvMessage(int64) {}
+
+func (c *counter) LogSentMessageStream(n int64, p protocol.ID, _ peer.ID) { c.count(n, p) }
+func (c *counter) LogRecvMessageStream(n int64, p protocol.ID, _ peer.ID) { c.count(n, p) }
+
+func (c *counter) count(n int64, p protocol.ID) {
+	if p == MembersProtocol {
+		c.n.Add(n)
 	}
 }

@@ -27,7 +27,6 @@ type Peer struct {
 
 // Peers returns all that is known of members, this peer among them, in the order of Book.Members.
 func (s *Service) Peers() (out []Peer) {
-	now := s.cfg.Now()
 	for _, i := range s.cfg.Book.Members(s.time()) {
 		out = append(out, Peer{Info: i})
 	}
@@ -53,26 +52,30 @@ func (s *Service) Peers() (out []Peer) {
 		}
 		o.LastSeen, o.Skew = s.lastSeen[o.ID], s.skews[o.ID]
 		if t, ok := s.cloned[o.ID]; ok {
-			o.Cloned = now.Sub(t) < cloneAgain
+			o.Cloned = time.Since(t) < cloneAgain
 		}
 	}
 	return out
 }
 
-// Contacts are the doors of members in force that can be reached now, this peer's first: what an invite names.
-func (s *Service) Contacts(most int) (out []membership.Contact) {
-	var others []membership.Contact
-	for _, p := range s.Peers() {
-		if p.State != membership.StateValid || p.Terms.Role < membership.Member || len(p.Doors) == 0 {
-			continue
-		}
-		c := membership.Contact{Door: p.Door, Addrs: p.Doors[:min(len(p.Doors), 8)]}
-		if p.ID == s.self {
-			out = append(out, c)
-		} else if p.Connected {
-			others = append(others, c)
+// Stats is what there is now, and counts since the Service was made.
+type Stats struct {
+	Connected  int   // members with an admitted connection
+	Waiting    int   // streams that wait for admission
+	Handshakes int   // joins and hellos in flight at the door
+	Denied     int64 // of every sort, those included that were not told one by one
+	GateStats        // of the member host
+}
+
+// Stats returns the counters.
+func (s *Service) Stats() Stats {
+	st := Stats{GateStats: s.cfg.Gate.Stats()}
+	peers := map[peer.ID]bool{}
+	for _, l := range s.allLinks() {
+		if l.isAdmitted() {
+			peers[l.peer] = true
 		}
 	}
-	out = append(out, others...)
-	return out[:min(len(out), most)]
+	st.Connected, st.Waiting, st.Handshakes, st.Denied = len(peers), s.lobby.count(), s.shakes.count(), s.denials.count()
+	return st
 }

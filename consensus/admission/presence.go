@@ -1,6 +1,7 @@
 package admission
 
 import (
+	"crypto/sha256"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -33,7 +34,7 @@ func (s *Service) announce() {
 		s.cfg.Log.Error("presence not told", "err", err)
 		return
 	}
-	s.presences[s.self] = p
+	s.put(p)
 	s.mu.Unlock()
 	s.spread(p, nil)
 }
@@ -88,7 +89,7 @@ func (s *Service) takePresence(p *presence, from *link) {
 		s.mu.Unlock()
 		return // everybody would pass it on
 	}
-	s.presences[p.id] = p
+	s.put(p)
 	if c := s.contacts[p.id]; c != nil && (o == nil || !sameAddrs(o.members, p.members) || !sameAddrs(o.doors, p.doors)) {
 		c.tries, c.next = 0, time.Time{} // a new way: it is tried at once
 	}
@@ -99,6 +100,23 @@ func (s *Service) takePresence(p *presence, from *link) {
 	}
 	s.spread(p, from)
 	s.changed()
+}
+
+// toldAlready tells whether an envelope is the one that counts now: everybody sends what he knows, and checking a signature costs more than a hash.
+func (s *Service) toldAlready(envelope []byte) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, ok := s.presenceSums[sha256.Sum256(envelope)]
+	return ok
+}
+
+// put makes a presence the one that counts. The caller has the lock.
+func (s *Service) put(p *presence) {
+	if o := s.presences[p.id]; o != nil {
+		delete(s.presenceSums, sha256.Sum256(o.raw))
+	}
+	s.presences[p.id] = p
+	s.presenceSums[sha256.Sum256(p.raw)] = struct{}{}
 }
 
 // ownPresence hears of itself: what an earlier process of this peer said, or what a clone says now. This process has the last word, so
@@ -120,7 +138,7 @@ func (s *Service) ownPresence(p *presence) {
 	mine.seq = max(now.UnixMilli(), p.seq+1)
 	err := mine.sign(s.cfg.Identity, s.network)
 	if err == nil {
-		s.presences[s.self] = &mine
+		s.put(&mine)
 	}
 	s.mu.Unlock()
 	if err == nil {

@@ -15,15 +15,14 @@ import (
 // or is not kept; it may have been told all the same.
 func (s *Service) Publish(ctx context.Context, docs ...membership.Doc) (told int, err error) {
 	added, err := s.cfg.Book.Merge(docs...)
-	s.mu.Lock()
-	for _, d := range added {
-		s.known[d.ID()] = struct{}{}
-	}
-	s.mu.Unlock()
-	if len(added) == 0 {
+	if len(added) == 0 { // known already, but perhaps not kept yet
+		if kerr := s.keep(ctx, nil); kerr != nil {
+			return 0, fmt.Errorf("keep documents: %w", kerr)
+		}
 		return 0, err
 	}
-	s.lift(added)
+	s.know(added)
+	s.raise(floorOf(added))
 	seq, w := s.expectAcks()
 	defer func() {
 		s.mu.Lock()
@@ -35,7 +34,7 @@ func (s *Service) Publish(ctx context.Context, docs ...membership.Doc) (told int
 	}
 	s.push(added, nil, seq)
 	s.changed()
-	if kerr := s.keep(ctx, append(docRecords(added), floorRecord(time.Unix(s.floor.Load(), 0)))); kerr != nil {
+	if kerr := s.keep(ctx, append(Records(added...), floorRecord(time.Unix(s.floor.Load(), 0)))); kerr != nil {
 		return 0, fmt.Errorf("keep documents: %w", kerr)
 	}
 	late := time.NewTimer(s.t.confirm)

@@ -17,73 +17,69 @@ import (
 // What a renewal may take and carry.
 const (
 	renewTime = 15 * time.Second
-	maxExtra  = 32 << 10 // bytes
+
+	renewRate, renewBurst = 1.0 / 60, 10 // per second and at once, of one member: everybody keeps what comes of it
 )
 
 // Renew asks the administrators that are connected, one after the other, for a new certificate with the terms of the present one and a name
-// ("": as it is), and returns when it is in force and synced. extra and its answer are not of this package. An administrator asks
-// itself. Errors wrap ErrNoAdmin, ErrName, ErrNotMember or say why the last one refused.
-func (s *Service) Renew(ctx context.Context, name string, extra []byte) (answer []byte, err error) {
+// ("": as it is), and returns when it is in force and synced. An administrator asks itself. Errors wrap ErrNoAdmin, ErrName, ErrNotMember or say why the last one refused.
+func (s *Service) Renew(ctx context.Context, name string) error {
 	s.renewing.Lock()
 	defer s.renewing.Unlock()
 	if name != "" {
 		if err := membership.CheckName(name); err != nil {
-			return nil, fmt.Errorf("renew: %w: %w", ErrName, err)
+			return fmt.Errorf("renew: %w: %w", ErrName, err)
 		}
-	}
-	if len(extra) > maxExtra {
-		return nil, fmt.Errorf("renew: a request of %d bytes is too large", len(extra))
 	}
 	me := s.Self()
 	if me.Admin && (me.State == membership.StateValid || me.State == membership.StateExpired) {
-		answer, err = s.certify(ctx, me, name, extra)
-		if err != nil {
-			return nil, fmt.Errorf("renew: %w", err)
+		if err := s.certify(ctx, me, name); err != nil {
+			return fmt.Errorf("renew: %w", err)
 		}
-		return answer, nil
+		return nil
 	}
 	if stateError(me.State) != nil {
-		return nil, fmt.Errorf("renew: %w: %s", ErrNotMember, me.Reason)
+		return fmt.Errorf("renew: %w: %s", ErrNotMember, me.Reason)
 	}
-	err = ErrNoAdmin
+	err := ErrNoAdmin
 	for _, m := range s.cfg.Book.Members(s.time()) {
 		if !m.Admin || m.State != membership.StateValid || m.ID == s.self || !s.Connected(m.ID) {
 			continue
 		}
-		if answer, err = s.askRenew(ctx, m.ID, name, extra); err == nil {
-			return answer, nil
+		if err = s.askRenew(ctx, m.ID, name); err == nil {
+			return nil
 		}
 		s.cfg.Log.Info("certificate not renewed", "by", m.ID.String(), "err", err)
 	}
-	return nil, fmt.Errorf("renew: %w", err)
+	return fmt.Errorf("renew: %w", err)
 }
 
-func (s *Service) askRenew(ctx context.Context, admin peer.ID, name string, extra []byte) ([]byte, error) {
+func (s *Service) askRenew(ctx context.Context, admin peer.ID, name string) error {
 	ctx, cancel := context.WithTimeout(ctx, renewTime)
 	defer cancel()
 	st, err := s.cfg.Member.NewStream(ctx, admin, RenewProtocol)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer st.Reset()
 	defer context.AfterFunc(ctx, func() { st.Reset() })()
 	st.SetDeadline(time.Now().Add(renewTime))
 	w := newWire(st)
-	if err := w.write(&pb.Frame{Body: &pb.Frame_Renew{Renew: &pb.Renew{Version: version, Name: name, Extra: extra}}}); err != nil {
-		return nil, err
+	if err := w.write(&pb.Frame{Body: &pb.Frame_Renew{Renew: &pb.Renew{Version: version, Name: name}}}); err != nil {
+		return err
 	}
 	m, err := expect(w, (*pb.Frame).GetRenewed)
 	if err != nil {
-		return nil, s.party().against(err)
+		return s.party().against(err)
 	}
 	_, fresh, err := s.takeRaw(m.GetDocs(), nil)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if err := s.keep(ctx, fresh); err != nil {
-		return nil, fmt.Errorf("keep certificate: %w", err)
+		return fmt.Errorf("keep certificate: %w", err)
 	}
-	return m.GetExtra(), nil
+	return nil
 }
 
 // serveRenew answers a member. The stream comes from an admitted connection; whether the member is still in force is looked at again.
@@ -102,13 +98,23 @@ func (s *Service) serveRenew(ctx context.Context, st network.Stream) {
 		if err := stateError(i.State); err != nil {
 			return err
 		}
-		answer, err := s.certify(ctx, i, m.GetName(), m.GetExtra())
-		if err != nil {
+		s.mu.Lock()
+		rate := s.renewRates[id]
+		if rate == nil {
+			rate = &bucket{}
+			s.renewRates[id] = rate
+		}
+		ok := rate.take(time.Now(), 1, renewRate, renewBurst)
+		s.mu.Unlock()
+		if !ok {
+			return fmt.Errorf("%w: it has asked too often", ErrBusy)
+		}
+		if err := s.certify(ctx, i, m.GetName()); err != nil {
 			return err
 		}
 		s.audit(Audit{What: "renewed", Peer: id, Addr: st.Conn().RemoteMultiaddr().String(), Proto: string(RenewProtocol)})
 		docs := slices.DeleteFunc(s.cfg.Book.Standing(id), func(d membership.Doc) bool { return d.Kind() == membership.KindCertificate && d.Signer() != s.self })
-		return newWire(st).write(&pb.Frame{Body: &pb.Frame_Renewed{Renewed: &pb.Renewed{Docs: raws(docs), Extra: answer}}})
+		return newWire(st).write(&pb.Frame{Body: &pb.Frame_Renewed{Renewed: &pb.Renewed{Docs: raws(docs)}}})
 	}()
 	if err == nil {
 		st.Close()
@@ -123,33 +129,23 @@ func (s *Service) serveRenew(ctx context.Context, st network.Stream) {
 }
 
 // certify makes a new certificate with the terms of the present one, and returns when it is synced.
-func (s *Service) certify(ctx context.Context, i membership.Info, name string, extra []byte) ([]byte, error) {
+func (s *Service) certify(ctx context.Context, i membership.Info, name string) error {
 	if name == "" {
 		name = i.Name
 	} else if err := membership.CheckName(name); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrName, err)
-	}
-	var answer []byte
-	if s.cfg.Extra != nil && len(extra) > 0 {
-		var err error
-		if answer, err = s.cfg.Extra(ctx, i, extra); err != nil {
-			return nil, errors.Join(ErrFailed, err)
-		}
-		if len(answer) > maxExtra {
-			return nil, fmt.Errorf("%w: an answer of %d bytes", ErrFailed, len(answer))
-		}
+		return fmt.Errorf("%w: %w", ErrName, err)
 	}
 	// The newest counts, in whole seconds: two within one would leave that to chance.
 	at := later(s.time(), i.Issued.Add(time.Second))
 	cert, err := membership.Certify(s.cfg.Identity, s.network, i.ID, name, i.Terms, at, membership.CertificateLife)
 	if err != nil {
-		return nil, errors.Join(ErrFailed, err)
+		return errors.Join(ErrFailed, err)
 	}
 	_, fresh := s.take([]membership.Doc{cert}, nil)
 	if err := s.keep(ctx, fresh); err != nil {
-		return nil, errors.Join(ErrFailed, err)
+		return errors.Join(ErrFailed, err)
 	}
-	return answer, nil
+	return nil
 }
 
 // revive gives a member whose certificate has run out a new one, if this peer may: it was away for long, but nobody has revoked it.
@@ -160,7 +156,7 @@ func (s *Service) revive(id peer.ID) bool {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), shakeTime)
 	defer cancel()
-	if _, err := s.certify(ctx, i, "", nil); err != nil {
+	if err := s.certify(ctx, i, ""); err != nil {
 		s.cfg.Log.Warn("certificate not renewed", "peer", id.String(), "err", err)
 		return false
 	}
@@ -180,11 +176,7 @@ func (s *Service) renewSelf(ctx context.Context) {
 	if wait {
 		return
 	}
-	var extra []byte
-	if s.cfg.Ask != nil {
-		extra = s.cfg.Ask()
-	}
-	answer, err := s.Renew(ctx, "", extra)
+	err := s.Renew(ctx, "")
 	s.mu.Lock()
 	if err == nil {
 		s.renewTries, s.renewNext = 0, time.Time{}
@@ -196,8 +188,5 @@ func (s *Service) renewSelf(ctx context.Context) {
 	if err != nil {
 		s.cfg.Log.Info("certificate not renewed yet", "expires", me.Expires.Format(time.RFC3339), "err", err)
 		return
-	}
-	if s.cfg.Answered != nil && len(extra) > 0 {
-		s.cfg.Answered(answer)
 	}
 }

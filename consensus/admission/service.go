@@ -6,97 +6,15 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/libp2p/go-libp2p/core/crypto"
-	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
-	ma "github.com/multiformats/go-multiaddr"
 
 	"cairn/consensus/membership"
 )
-
-// Config is what a Service needs. Identity, Book, Gate, Door, Member and Store are required.
-type Config struct {
-	Identity crypto.PrivKey // of the member host
-	Book     *membership.Book
-	Gate     *Gate // that of the member host
-	Door     host.Host
-	Member   host.Host
-	Store    Store
-
-	Redemptions Redemptions // nil: this peer's own, in Store
-
-	DoorAddrs   func() []ma.Multiaddr // where the hosts can be dialled; nil: what they say
-	MemberAddrs func() []ma.Multiaddr
-	Version     string // told to members, for people
-
-	// Extra answers the part of a renewal that is not of this package, on an administrator; nil: with nothing. An error refuses the renewal.
-	Extra func(ctx context.Context, from membership.Info, request []byte) ([]byte, error)
-	// Ask makes the same part of the renewals that this peer asks for by itself, and Answered takes the answer; nil: none.
-	Ask      func() []byte
-	Answered func([]byte)
-
-	Now    func() time.Time // the wall clock; nil: time.Now
-	Log    *slog.Logger
-	Events Events
-}
-
-// Events are called from goroutines of the Service; each may be nil, must be safe for concurrent use and return at once.
-type Events struct {
-	Changed      func() // documents or presences have come
-	Connected    func(peer.ID)
-	Disconnected func(peer.ID)
-	Audit        func(Audit)
-	// Cloned: two processes with the keys of one member are alive. where says how they are reached, as far as known.
-	Cloned func(id peer.ID, where []string)
-	// Skew: a member's clock is ahead of this one by d (behind, if negative), which is more than SkewTold.
-	Skew func(id peer.ID, d time.Duration)
-}
-
-// Audit is something to be written down about who came in and who did not.
-type Audit struct {
-	Time  time.Time
-	What  string  // "joined", "refused", "revoked", "renewed", "clone"
-	Peer  peer.ID // whom it is about; "" if it did not say
-	Addr  string  // observed
-	Proto string  // protocol, "" for a connection
-	Why   string  // in plain words
-	More  int     // refusals that were not told since the one before, because they were too many
-}
-
-// timing holds the durations of the package, so that tests can change them.
-type timing struct {
-	admission time.Duration // a connection is admitted within this or closed
-	lobby     time.Duration // a stream waits so long for that
-	heartbeat time.Duration
-	silence   time.Duration // a connection over which nothing comes is closed
-	goodbye   time.Duration // what a revoked peer has to read why
-	confirm   time.Duration // what Publish waits for confirmations
-	tick      time.Duration // of the loop that keeps connected
-	addrs     time.Duration // between looks at the own addresses
-	firstWait time.Duration // the peer with the higher id waits so long before it dials
-	pause     time.Duration // before the second try, doubled with each further one
-	pauseMost time.Duration
-	renew     time.Duration // between looks at the age of the own certificate
-	answer    time.Duration // what a process that is asked whether it lives has to answer
-	margin    time.Duration // by which two processes with one key must have lived side by side to count as clones
-}
-
-func defaultTiming() timing {
-	return timing{
-		admission: 10 * time.Second, lobby: 3 * time.Second, heartbeat: 15 * time.Second, silence: 45 * time.Second,
-		goodbye: 500 * time.Millisecond, confirm: 5 * time.Second, tick: 500 * time.Millisecond, addrs: 3 * time.Second,
-		firstWait: 300 * time.Millisecond, pause: time.Second, pauseMost: 2 * time.Minute, renew: time.Minute, answer: 5 * time.Second, margin: 5 * time.Second,
-	}
-}
-
-// SkewTold is by how much clocks must differ before Events.Skew is called.
-const SkewTold = 10 * time.Minute
 
 // Service keeps a member in touch with the others.
 type Service struct {
@@ -104,7 +22,6 @@ type Service struct {
 	self     peer.ID
 	network  membership.NetworkID
 	instance uint64
-	started  time.Time
 	t        timing
 	keeper   *keeper
 	redeems  Redemptions
@@ -122,7 +39,9 @@ type Service struct {
 	mu            sync.Mutex
 	links         map[network.Conn]*link
 	presences     map[peer.ID]*presence
+	presenceSums  map[[32]byte]struct{} // of the envelopes in presences
 	presenceRates map[peer.ID]*bucket
+	doorsCut      map[peer.ID]bool // whose door's connections were ended with the membership
 	lastSeen      map[peer.ID]time.Time
 	skews         map[peer.ID]time.Duration
 	sightings     sightings
@@ -131,6 +50,8 @@ type Service struct {
 	known         map[membership.DocID]struct{} // documents that need not be looked at again
 	acks          map[uint64]*waiter
 	lastSeq       uint64
+	beaten        time.Time           // when the last heartbeats were sent
+	renewRates    map[peer.ID]*bucket // of members that ask this peer
 	renewTries    int
 	renewNext     time.Time
 	outspoken     time.Time // when this process last contradicted a presence of its own id
@@ -146,20 +67,9 @@ type lifetime struct {
 
 // New checks the configuration, reads what the store holds into the book, opens the gate for members and starts nothing.
 func New(cfg Config) (*Service, error) {
-	switch {
-	case cfg.Identity == nil || cfg.Book == nil || cfg.Gate == nil || cfg.Door == nil || cfg.Member == nil || cfg.Store == nil:
-		return nil, errors.New("new admission: Identity, Book, Gate, Door, Member and Store are required")
-	case cfg.Now == nil:
-		cfg.Now = time.Now
-	}
-	if cfg.Log == nil {
-		cfg.Log = slog.New(slog.DiscardHandler)
-	}
-	if cfg.DoorAddrs == nil {
-		cfg.DoorAddrs = cfg.Door.Addrs
-	}
-	if cfg.MemberAddrs == nil {
-		cfg.MemberAddrs = cfg.Member.Addrs
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, fmt.Errorf("new admission: %w", err)
 	}
 	self, err := peer.IDFromPrivateKey(cfg.Identity)
 	if err != nil {
@@ -169,8 +79,8 @@ func New(cfg Config) (*Service, error) {
 		return nil, errors.New("new admission: the member host has another key than Identity")
 	}
 	s := &Service{
-		cfg: cfg, self: self, instance: newInstance(), started: cfg.Now(), t: defaultTiming(), keeper: newKeeper(cfg.Store), wake: make(chan struct{}, 1),
-		links: map[network.Conn]*link{}, presences: map[peer.ID]*presence{}, presenceRates: map[peer.ID]*bucket{}, lastSeen: map[peer.ID]time.Time{}, skews: map[peer.ID]time.Duration{},
+		cfg: cfg, self: self, instance: newInstance(), t: defaultTiming(), keeper: newKeeper(cfg.Store), wake: make(chan struct{}, 1),
+		links: map[network.Conn]*link{}, presences: map[peer.ID]*presence{}, presenceRates: map[peer.ID]*bucket{}, presenceSums: map[[32]byte]struct{}{}, renewRates: map[peer.ID]*bucket{}, doorsCut: map[peer.ID]bool{}, lastSeen: map[peer.ID]time.Time{}, skews: map[peer.ID]time.Duration{},
 		sightings: sightings{}, cloned: map[peer.ID]time.Time{}, contacts: map[peer.ID]*contact{},
 		known: map[membership.DocID]struct{}{}, acks: map[uint64]*waiter{},
 	}
@@ -208,14 +118,13 @@ func (s *Service) load() error {
 			continue
 		}
 		if o := s.presences[p.id]; o == nil || o.seq < p.seq {
-			s.presences[p.id] = p
+			s.put(p)
 		}
 	}
-	for _, d := range s.cfg.Book.Docs() {
-		s.known[d.ID()] = struct{}{}
-	}
-	s.raise(later(l.floor, s.cfg.Book.Floor()))
-	s.sightings.saw(s.self, s.instance, "here", s.started, s.started)
+	docs := s.cfg.Book.Docs()
+	s.know(docs)
+	s.raise(later(l.floor, floorOf(docs)))
+	s.sightings.saw(s.self, s.instance, "here", time.Now(), time.Now())
 	return nil
 }
 

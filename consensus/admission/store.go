@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -45,13 +46,6 @@ func docID(d membership.Doc) string {
 	return docPrefix + hex.EncodeToString(id[:])
 }
 
-func docRecords(docs []membership.Doc) (out []Record) {
-	for _, d := range docs {
-		out = append(out, Record{docID(d), d.Bytes()})
-	}
-	return out
-}
-
 func floorRecord(t time.Time) Record {
 	return Record{floorID, binary.BigEndian.AppendUint64(nil, uint64(max(t.Unix(), 0)))}
 }
@@ -85,10 +79,30 @@ func load(st Store) (l loaded, err error) {
 	return l, nil
 }
 
-// Load returns the documents that a store holds, for those who need a network's charter before there is a Service.
-func Load(st Store) ([]membership.Doc, error) {
+// Charter returns the charter that a store holds, for the book that a Service is made with; the zero Doc if there is none.
+func Charter(st Store) (membership.Doc, error) {
 	l, err := load(st)
-	return l.docs, err
+	if err != nil {
+		return membership.Doc{}, err
+	}
+	d, _ := charterOf(l.docs)
+	return d, nil
+}
+
+func charterOf(docs []membership.Doc) (d membership.Doc, ok bool) {
+	i := slices.IndexFunc(docs, func(d membership.Doc) bool { return d.Kind() == membership.KindCharter })
+	if i < 0 {
+		return d, false
+	}
+	return docs[i], true
+}
+
+// Records are what documents are kept as: who founds a network puts its first ones into the store of the Service that is made next.
+func Records(docs ...membership.Doc) (out []Record) {
+	for _, d := range docs {
+		out = append(out, Record{docID(d), d.Bytes()})
+	}
+	return out
 }
 
 // keeper writes records in the background, many at a time. What could not be written is tried again until it is.
@@ -182,6 +196,3 @@ func latest(rs []Record) (out []Record) {
 	}
 	return out
 }
-
-// Records are documents as a Store keeps them, for who begins a network before there is a Service.
-func Records(docs []membership.Doc) []Record { return docRecords(docs) }

@@ -93,15 +93,11 @@ func (s *Service) take(docs []membership.Doc, from *link) (added []membership.Do
 	if err != nil {
 		s.cfg.Log.Debug("documents left out", "err", err)
 	}
-	s.mu.Lock()
-	for _, d := range added {
-		s.known[d.ID()] = struct{}{}
-	}
-	s.mu.Unlock()
 	if len(added) == 0 {
 		return nil, nil
 	}
-	if s.lift(added) {
+	s.know(added)
+	if s.raise(floorOf(added)) {
 		fresh = append(fresh, floorRecord(time.Unix(s.floor.Load(), 0)))
 	}
 	if cuts(added) {
@@ -109,7 +105,7 @@ func (s *Service) take(docs []membership.Doc, from *link) (added []membership.Do
 	}
 	s.push(added, from, 0)
 	s.changed()
-	return added, append(fresh, docRecords(added)...)
+	return added, append(fresh, Records(added...)...)
 }
 
 // cuts tells whether documents can end a membership.
@@ -130,7 +126,7 @@ func (s *Service) timely(docs []membership.Doc) []membership.Doc {
 	now, floor := s.cfg.Now(), time.Unix(s.floor.Load(), 0)
 	lost := now.Add(membership.MaxSkew).Before(floor)
 	limit := later(now.Add(membership.MaxSkew), floor)
-	return slices.DeleteFunc(docs, func(d membership.Doc) bool {
+	return slices.DeleteFunc(slices.Clone(docs), func(d membership.Doc) bool { // they may be somebody's record
 		if !d.Issued().After(limit) || d.Kind() == membership.KindRevocation || lost && d.Kind() == membership.KindCertificate {
 			return false
 		}
@@ -139,14 +135,29 @@ func (s *Service) timely(docs []membership.Doc) []membership.Doc {
 	})
 }
 
-// lift raises the floor to the newest of documents, revocations left out (anybody may sign that he leaves in a hundred years).
-func (s *Service) lift(docs []membership.Doc) (raised bool) {
+// floorOf is when the newest of documents was issued, revocations left out: anybody may sign that he leaves in a hundred years.
+func floorOf(docs []membership.Doc) (t time.Time) {
 	for _, d := range docs {
-		if d.Kind() != membership.KindRevocation && s.raise(d.Issued()) {
-			raised = true
+		if d.Kind() != membership.KindRevocation {
+			t = later(t, d.Issued())
 		}
 	}
-	return raised
+	return t
+}
+
+// know notes documents that need not be looked at again. Those that newer ones have replaced are forgotten now and then.
+func (s *Service) know(docs []membership.Doc) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.known) > 2*membership.MaxDocs {
+		clear(s.known)
+		for _, d := range s.cfg.Book.Docs() {
+			s.known[d.ID()] = struct{}{}
+		}
+	}
+	for _, d := range docs {
+		s.known[d.ID()] = struct{}{}
+	}
 }
 
 // push sends documents to everybody admitted but to whom they came from.

@@ -93,7 +93,7 @@ func (b *Book) Merge(docs ...Doc) (added []Doc, err error) {
 		b.j = judge(b.s, b.root, "")
 	} else {
 		for _, d := range fresh {
-			b.amend(d)
+			b.amend(d, joins)
 		}
 	}
 	for id := range before {
@@ -135,6 +135,8 @@ func (b *Book) refuse(d *Doc, joins map[peer.ID]struct{}) error {
 	}
 	room := MaxDocs - reserveOther
 	switch {
+	case d.kind == KindCertificate && b.s.count(b.s.certs[d.subject], d.signer) >= kept:
+		return nil // it takes the place of another
 	case d.signer == b.root:
 		room = MaxDocs
 	case d.kind == KindRevocation || d.kind == KindDelegation:
@@ -144,9 +146,9 @@ func (b *Book) refuse(d *Doc, joins map[peer.ID]struct{}) error {
 		return faultf(ErrFull, "%s: the network has no more room for documents", d)
 	}
 	if d.kind == KindCertificate || d.kind == KindAdmission {
-		if _, ok := b.j.members[d.subject]; !ok {
+		if !b.j.takesRoom(d.subject) {
 			joins[d.subject] = struct{}{}
-			if len(b.j.members)+len(joins) > MaxMembers {
+			if b.j.size+len(joins) > MaxMembers {
 				delete(joins, d.subject)
 				return faultf(ErrFull, "%s: the network has no room for more than %d members", d, MaxMembers)
 			}
@@ -175,12 +177,16 @@ func (b *Book) changes(d *Doc) bool {
 	return true
 }
 
-// amend takes a document that changes no other into the judgement.
-func (b *Book) amend(d *Doc) {
+// amend takes a document that changes no other into the judgement. joins are the subjects that are new.
+func (b *Book) amend(d *Doc, joins map[peer.ID]struct{}) {
 	switch {
 	case d.kind != KindCertificate:
 	case b.j.ranked(d.signer):
 		b.j.members[d.subject] = struct{}{}
+		if _, ok := joins[d.subject]; ok {
+			delete(joins, d.subject)
+			b.j.size++
+		}
 	default:
 		b.j.orphans[d.id] = struct{}{}
 	}

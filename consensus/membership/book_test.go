@@ -5,8 +5,13 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"cairn/consensus/membership/pb"
 )
 
 func TestCertificates(t *testing.T) {
@@ -33,6 +38,7 @@ func TestCertificates(t *testing.T) {
 		{"a little ahead", []Doc{cert(anna, "a", Member, day, 7*day)}, 0, StateValid, "a"},
 		{"from the future", []Doc{cert(anna, "a", Member, day+time.Second, 7*day)}, 0, StateEarly, "a"},
 		{"from the future with one of today", []Doc{cert(anna, "a", Member, 0, 7*day), cert(anna, "b", Member, 900*day, day)}, day, StateValid, "a"},
+		{"from the future with one that has ended", []Doc{cert(anna, "a", Member, 0, day), cert(anna, "b", Member, 900*day, day)}, 2 * day, StateExpired, "a"},
 		{"the same by another", []Doc{cert(anna, "a", Member, 0, 7*day), cert(alma, "b", Member, 900*day, day)}, day, StateValid, "a"},
 		{"by a member", []Doc{cert(person("mia"), "a", Member, 0, day)}, 0, StateUnknown, ""},
 		{"by itself", []Doc{cert(x, "a", Member, 0, day)}, 0, StateUnknown, ""},
@@ -110,6 +116,65 @@ func delegation(n *net, by, to who) Doc {
 	return n.must(sign(by.key, KindDelegation, m))
 }
 
+// TestForgedDocuments: what ParseDoc must refuse although its signature is right.
+func TestForgedDocuments(t *testing.T) {
+	n, _ := joined(t)
+	x := person("x")
+	inv := n.invite(n.root, "i", Member, 1, 0)
+	for name, f := range map[string]func(m *pb.Statement) Kind{
+		"a certificate for a year":       func(m *pb.Statement) Kind { m.Expires = m.Issued + 366*86400; return KindCertificate },
+		"an invite for a year":           func(m *pb.Statement) Kind { m.Expires = m.Issued + 366*86400; return KindInvite },
+		"one that ends before it begins": func(m *pb.Statement) Kind { m.Expires = m.Issued - 1; return KindCertificate },
+		"a time after all times":         func(m *pb.Statement) Kind { m.Issued = 1 << 63; return KindDelegation },
+		"no time":                        func(m *pb.Statement) Kind { m.Issued = 0; return KindDelegation },
+		"a key of another length":        func(m *pb.Statement) Kind { m.Subject = append(m.Subject, 0); return KindDelegation },
+		"no network":                     func(m *pb.Statement) Kind { m.Network = nil; return KindDelegation },
+		"classes twice":                  func(m *pb.Statement) Kind { m.Classes = []string{"a", "a"}; return KindCertificate },
+		"a name that turns":              func(m *pb.Statement) Kind { m.Name = "a\u202eb"; return KindCertificate },
+		"a reason that moves the cursor": func(m *pb.Statement) Kind { m.Reason = "\x1b[2J"; return KindRevocation },
+		"a long reason":                  func(m *pb.Statement) Kind { m.Reason = strings.Repeat("x", MaxReason+1); return KindRevocation },
+		"many uses":                      func(m *pb.Statement) Kind { m.Uses = MaxUses + 1; return KindInvite },
+		"a join without proof":           func(m *pb.Statement) Kind { m.Proof = nil; return KindJoin },
+		"a charter of another root":      func(m *pb.Statement) Kind { return KindCharter },
+		"a settlement of nothing":        func(m *pb.Statement) Kind { m.Doc = m.Doc[:31]; return KindSettlement },
+	} {
+		m, err := about(n.id, x.id, t0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		termsOf(m, Terms{Role: Member})
+		m.Name, m.Uses, m.Expires, m.Doc = "x", 1, m.Issued+3600, inv.Doc.id[:]
+		if m.Proof, err = x.key.Sign(proofText(n.id, inv.Doc.id, m.Subject, m.Issued, m.Name)); err != nil {
+			t.Fatal(err)
+		}
+		signer := n.root.key
+		good := []Kind{KindDelegation, KindCertificate, KindInvite, KindJoin, KindAdmission, KindRevocation, KindSettlement}
+		for _, k := range good {
+			if _, err := sign(signer, k, m); err != nil {
+				t.Fatal(k, err)
+			}
+		}
+		kind := f(m)
+		if kind == KindCharter {
+			signer = x.key
+		}
+		if d, err := sign(signer, kind, m); !errors.Is(err, ErrMalformed) {
+			t.Errorf("%s: %v, %v", name, d, err)
+		}
+	}
+	// Somebody else's join is not to be had by who holds the invite alone.
+	j := n.join(inv, x, 0)
+	stolen := &pb.Statement{}
+	if err := proto.Unmarshal(statementOf(t, j), stolen); err != nil {
+		t.Fatal(err)
+	}
+	other := n.invite(n.root, "other", Member, 1, 0)
+	stolen.Doc = other.Doc.id[:]
+	if d, err := sign(other.Key, KindJoin, stolen); !errors.Is(err, ErrMalformed) {
+		t.Error(d, err)
+	}
+}
+
 func TestRevokedNeverReturns(t *testing.T) {
 	n, b := joined(t)
 	mia, anna := person("mia"), person("anna")
@@ -117,6 +182,10 @@ func TestRevokedNeverReturns(t *testing.T) {
 	merge(t, b, r, n.certify(n.root, mia, Member, 2*time.Hour), n.certify(person("alma"), mia, Member, 3*time.Hour))
 	i := n.is(b, mia, 4*time.Hour, StateRevoked)
 	if i.By != anna.id || !strings.Contains(i.Reason, "anna") || !strings.Contains(i.Reason, "lost") {
+		t.Errorf("%+v", i)
+	}
+	merge(t, b, n.revoke(n.root, person("moe"), 2*time.Hour), n.revoke(anna, person("moe"), time.Hour))
+	if i := n.is(b, person("moe"), 4*time.Hour, StateRevoked); i.By != n.root.id || !strings.Contains(i.Reason, "the root") {
 		t.Errorf("%+v", i)
 	}
 	inv := n.invite(anna, "back", Member, 1, 0)
@@ -169,12 +238,7 @@ func TestFullBook(t *testing.T) {
 	n, b := joined(t)
 	anna := person("anna")
 	// Signing thousands would take long: the book is made to believe.
-	for i := range MaxMembers {
-		b.j.members[person(fmt.Sprint("m", i)).id] = struct{}{}
-		if len(b.j.members) == MaxMembers {
-			break
-		}
-	}
+	b.j.size = MaxMembers
 	if _, err := b.Merge(n.certify(anna, person("one more"), Member, 0)); !errors.Is(err, ErrFull) {
 		t.Error(err)
 	}
@@ -194,6 +258,12 @@ func TestFullBook(t *testing.T) {
 	}
 	if err := b.refuse(new(n.revoke(anna, person("mia"), 0)), nil); err != nil {
 		t.Error("a full book can not revoke:", err)
+	}
+	for _, d := range []time.Duration{time.Hour, 2 * time.Hour} {
+		if _, err := b.Merge(n.certify(anna, person("mia"), Member, d)); (err == nil) != (d == 2*time.Hour) {
+			t.Error(d, err)
+		}
+		b.s.put(new(n.certify(anna, person("mia"), Member, d))) // from now on one takes the place of another
 	}
 }
 
@@ -233,6 +303,9 @@ func TestMergeRefuses(t *testing.T) {
 	if _, name, _ := b.Network(); name != "cottage" {
 		t.Error("the older name comes back")
 	}
+	inv := n.invite(person("anna"), "i", Member, 1, 0)
+	j := n.join(inv, person("y"), 9*time.Hour)
+	merge(t, b, inv.Doc, j, n.admit(person("anna"), j, 9*time.Hour), n.revoke(person("y"), person("y"), 10*time.Hour))
 	if !b.Floor().Equal(at(5 * time.Hour)) {
 		t.Error(b.Floor())
 	}
@@ -293,5 +366,35 @@ func TestDependsOnAndCountersign(t *testing.T) {
 		if err != nil || len(again) > 0 {
 			t.Error("countersigned twice:", again, err)
 		}
+	}
+}
+
+// TestConcurrentUse is for the race detector.
+func TestConcurrentUse(t *testing.T) {
+	n, b := joined(t)
+	var g sync.WaitGroup
+	for i := range 4 {
+		g.Go(func() {
+			for k := range 20 {
+				_, _ = b.Merge(n.certify(person("anna"), person(fmt.Sprint(i, k)), Member, 0), n.revoke(person("anna"), person(fmt.Sprint(i, k-1)), 0))
+			}
+		})
+		g.Go(func() {
+			for range 20 {
+				b.Peer(person("mia").id, t0)
+				b.Members(t0)
+				b.Digest()
+				b.Floor()
+				b.Docs()
+				b.Standing(person("mia").id)
+				b.Revocations()
+				b.Invites(t0)
+				b.DependsOn(person("anna").id, t0)
+			}
+		})
+	}
+	g.Wait()
+	if got := len(b.Members(t0)); got != 5+80 {
+		t.Errorf("%d members", got)
 	}
 }

@@ -100,7 +100,7 @@ func (b *Book) checkUse(invite, join *Doc, now time.Time) error {
 		}
 		return faultf(ErrUsed, "the invite was used %d times already, as often as it allows", used)
 	}
-	if _, ok := b.j.members[join.subject]; !ok && len(b.j.members) >= MaxMembers {
+	if b.j.size >= MaxMembers && !b.j.takesRoom(join.subject) {
 		return faultf(ErrFull, "the network has no room for more than %d members", MaxMembers)
 	}
 	return nil

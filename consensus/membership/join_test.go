@@ -2,6 +2,7 @@ package membership
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -247,6 +248,97 @@ func TestAdminInvite(t *testing.T) {
 	if !b.Peer(x.id, at(4*time.Hour)).Admin || b.Peer(person("evil").id, at(4*time.Hour)).Admin {
 		t.Error("whom an administrator let in is none")
 	}
+	// Who came by it has no say in who else did.
+	f := n.join(inv, person("friend"), 0)
+	merge(t, b, f, n.admit(x, f, 2*time.Hour))
+	if !b.Peer(x.id, at(4*time.Hour)).Admin || b.Peer(person("friend").id, at(4*time.Hour)).Admin {
+		t.Error("one that came by an invite hands it on")
+	}
+}
+
+// TestAdminInviteBlocked: whether a revocation before the admission counts is found out first.
+func TestAdminInviteBlocked(t *testing.T) {
+	for _, void := range []bool{false, true} {
+		n, b := joined(t)
+		anna, alma, mia, x := person("anna"), person("alma"), person("mia"), person("x")
+		inv := n.invite(anna, "admin", Admin, 1, 0)
+		j := n.join(inv, x, time.Minute)
+		merge(t, b, n.certify(n.root, x, Member, 0), inv.Doc, j, n.revoke(alma, mia, time.Hour), n.admit(mia, j, 2*time.Hour))
+		if void {
+			merge(t, b, n.revoke(anna, alma, 3*time.Hour))
+		}
+		if i := n.is(b, x, 3*time.Hour, StateValid); i.Admin != void {
+			t.Errorf("the revocation is void: %v, and the administrator is one: %v", void, i.Admin)
+		}
+	}
+}
+
+// TestDatedBack: one that was revoked can not take an invite from who has used it.
+func TestDatedBack(t *testing.T) {
+	n, b := joined(t)
+	inv := n.invite(person("anna"), "i", Member, 1, 0)
+	x, e := n.join(inv, person("x"), 0), n.join(inv, person("evil"), 0)
+	merge(t, b, inv.Doc, x, n.admit(person("mia"), x, 5*time.Minute), n.revoke(person("anna"), person("moe"), time.Hour))
+	merge(t, b, e, n.admit(person("moe"), e, time.Minute))
+	n.is(b, person("x"), 2*time.Hour, StateValid)
+	n.is(b, person("evil"), 2*time.Hour, StateVoid)
+	// Nor can one whom a revoked administrator has made up.
+	sock := n.certify(person("alma"), person("sock"), Member, 0)
+	merge(t, b, sock, n.revoke(person("anna"), person("alma"), 0), n.admit(person("sock"), e, 2*time.Minute))
+	n.is(b, person("x"), 2*time.Hour, StateValid)
+	n.is(b, person("evil"), 2*time.Hour, StateVoid)
+}
+
+// TestFlood: a member can not fill the book with what it may sign.
+func TestFlood(t *testing.T) {
+	n, b := joined(t)
+	inv := n.invite(person("anna"), "i", Member, 1, 0)
+	var docs []Doc
+	for i := range 40 {
+		j := n.join(inv, person(fmt.Sprint("sock", i)), 0)
+		docs = append(docs, j, n.admit(person("mia"), j, time.Duration(i)*time.Second),
+			n.admit(person("mia"), j, time.Duration(i+100)*time.Second), n.revoke(person("mia"), person("mia"), time.Duration(i+3)*time.Hour))
+	}
+	before, size := len(b.Docs()), b.j.size
+	_, _ = b.Merge(append(docs, inv.Doc)...)
+	if got := len(b.Docs()) - before; got > 1+3*(1+spareUses)+maxRepeats {
+		t.Errorf("%d documents are taken", got)
+	}
+	if b.j.size != size+1 {
+		t.Errorf("%d members more", b.j.size-size)
+	}
+	// Whom another member lets in has not less room for that.
+	j := n.join(inv, person("x"), 0)
+	merge(t, b, j, n.admit(person("moe"), j, time.Hour))
+	for range 2 * maxRepeats {
+		_, _ = b.Merge(n.admit(person("moe"), j, time.Hour+time.Duration(len(b.s.docs))*time.Second))
+	}
+	if got := len(b.j.slots[person("x").id][0].admissions); got != maxRepeats {
+		t.Errorf("%d admissions of one join are taken", got)
+	}
+}
+
+// TestInviterNotHeardOf: a member that has not heard of an administrator yet lets in by the documents in his invite.
+func TestInviterNotHeardOf(t *testing.T) {
+	n, b := joined(t)
+	anna, new, x := person("anna"), person("new"), person("x")
+	d := n.delegate(anna, new, false, 0)
+	inv := n.invite(new, "i", Member, 1, 0)
+	inv.Chain = []Doc{n.delegate(n.root, anna, true, 0), d}
+	j := n.join(inv, x, 0)
+	if err := b.CheckJoin(j, inv.Docs(), t0); err != nil {
+		t.Error(err)
+	}
+	n.is(b, x, 0, StateUnknown)
+	if err := b.CheckJoin(j, []Doc{inv.Doc}, t0); !errors.Is(err, ErrAuthority) {
+		t.Error(err)
+	}
+	merge(t, b, n.revoke(n.root, new, 0))
+	if err := b.CheckJoin(j, inv.Docs(), t0); !errors.Is(err, ErrRevoked) {
+		t.Error(err)
+	}
+	merge(t, b, inv.Doc, d, j, n.admit(person("mia"), j, 0))
+	n.is(b, x, 0, StateVoid)
 }
 
 // isBacked tells whether a document counts as authorised.

@@ -24,12 +24,15 @@ type judgement struct {
 	against map[peer.ID][]*Doc    // revocations by ranked administrators and the root, by subject, oldest first
 
 	admins  map[peer.ID]*admin
+	made    map[peer.ID]int     // administrators by each that is not the root
 	slots   map[peer.ID][]*slot // by joiner, in the order of their admission
 	invited map[DocID][]*slot   // by the invite's document, in the same order
+	contest map[DocID]*contest  // of invites of role Admin that more have taken than may
 
 	cut     map[peer.ID]cut      // who is out
 	ended   map[peer.ID][]*Doc   // revocations of invites that take effect, by invite, oldest first
 	members map[peer.ID]struct{} // who has a certificate or a slot, in force or not
+	size    int                  // of members, without those who only ever lost a use of an invite
 	orphans map[DocID]struct{}   // documents without authority: they do not count
 }
 
@@ -58,7 +61,7 @@ func judge(s *store, root, struck peer.ID) *judgement {
 	j := &judgement{
 		s: s, root: root, struck: struck,
 		settled: map[DocID]bool{}, left: map[peer.ID]time.Time{}, against: map[peer.ID][]*Doc{},
-		admins: map[peer.ID]*admin{}, slots: map[peer.ID][]*slot{}, invited: map[DocID][]*slot{},
+		admins: map[peer.ID]*admin{}, made: map[peer.ID]int{}, slots: map[peer.ID][]*slot{}, invited: map[DocID][]*slot{}, contest: map[DocID]*contest{},
 		cut: map[peer.ID]cut{}, ended: map[peer.ID][]*Doc{},
 		members: map[peer.ID]struct{}{}, orphans: map[DocID]struct{}{},
 	}
@@ -66,8 +69,14 @@ func judge(s *store, root, struck peer.ID) *judgement {
 	for _, d := range s.kinds[KindSettlement] {
 		j.settled[d.said.doc] = true // Merge takes those of the root only
 	}
+	left := map[peer.ID]int{}
 	for _, r := range revocations {
-		if _, ok := j.left[r.signer]; !ok && j.leaves(r) && !j.settled[r.id] {
+		if !j.leaves(r) {
+			continue
+		}
+		if left[r.signer]++; left[r.signer] > maxRepeats {
+			j.orphans[r.id] = struct{}{}
+		} else if _, ok := j.left[r.signer]; !ok && !j.settled[r.id] {
 			j.left[r.signer] = r.issued
 		}
 	}
@@ -82,6 +91,11 @@ func judge(s *store, root, struck peer.ID) *judgement {
 	j.cutOff()
 	j.count()
 	j.markOrphans()
+	for id := range j.members {
+		if j.takesRoom(id) {
+			j.size++
+		}
+	}
 	return j
 }
 
@@ -170,6 +184,12 @@ func (j *judgement) findMembers() {
 	for id := range j.slots {
 		j.members[id] = struct{}{}
 	}
+}
+
+// takesRoom tells whether a member counts against MaxMembers.
+func (j *judgement) takesRoom(id peer.ID) bool {
+	return slices.ContainsFunc(j.s.certs[id], func(c *Doc) bool { return j.ranked(c.signer) }) ||
+		slices.ContainsFunc(j.slots[id], func(sl *slot) bool { return sl.won })
 }
 
 // known tells whether a peer has ever been a member or an administrator.

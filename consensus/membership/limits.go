@@ -33,6 +33,18 @@ const (
 	reserveOther = 4096
 )
 
+// What a member that is no administrator can put into a book is bounded, or it could fill it: of an invite with
+// n uses one member lets in n+spareUses peers at most, each by maxRepeats admissions, and it leaves maxRepeats times.
+// What goes beyond counts as if its signer had no authority.
+const (
+	spareUses  = 16
+	maxRepeats = 4
+)
+
+// maxMade is the number of administrators that one who is not the root makes; later ones have no authority. Deciding
+// about administrators takes time that grows with the square of their number.
+const maxMade = 64
+
 // kept is the number of certificates of one issuer for one peer that a book keeps, newest first: the second counts
 // while the first is from the future, so that one document signed with a wrong clock locks nobody out.
 const kept = 2

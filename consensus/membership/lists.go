@@ -130,7 +130,8 @@ func (j *judgement) chain(id peer.ID) []Doc {
 	}
 	var best []Doc
 	for _, s := range a.supports {
-		if !j.secure(s) {
+		// One that revoked his maker has no other chain than by him; that he is revoked is no matter here.
+		if !j.secure(s) && !j.alive(a, s) {
 			continue
 		}
 		var up []Doc

@@ -220,9 +220,10 @@ func (r *reader) doc(network NetworkID, kind Kind, signer, known peer.ID) Doc {
 		err = &ParseError{Reason: "the invite was altered: a signature in it is wrong", Err: ErrAltered}
 	case err != nil:
 		err = malformed(err.Error())
-	case d.network != network || known != "" && d.subject != known:
-		// The payload says the field again, and protobuf takes the last.
+	case d.network != network: // the payload says the field again, and protobuf takes the last
 		err = &ParseError{Reason: "the invite holds documents of another network", Err: ErrForeign}
+	case known != "" && d.subject != known: // the same
+		err = malformed("its key is not the one that was signed")
 	}
 	if err != nil && r.err == nil {
 		r.err = err

@@ -94,26 +94,58 @@ func (j *judgement) empowers(sl *slot) bool {
 	if len(all) <= sl.invite.said.uses {
 		return slices.ContainsFunc(sl.admissions, func(ad *Doc) bool { return !j.blocked(sl.invite, ad) })
 	}
-	first := func(sl *slot) *Doc {
-		for _, ad := range sl.admissions {
-			a := j.admins[ad.signer]
-			in := ad.signer == j.root || a != nil && a.state == standing && !j.cameBy(ad.signer, sl.invite)
-			if in && !j.blocked(sl.invite, ad) {
-				return ad
+	return j.contested(sl.invite).winners(j)[sl]
+}
+
+// contest is an invite of role Admin that more peers have taken than it allows.
+type contest struct {
+	invite *Doc
+	behind []peer.ID      // administrators on whom it depends who wins
+	won    map[*slot]bool // nil until none of them is undecided
+}
+
+func (j *judgement) contested(invite *Doc) *contest {
+	c := j.contest[invite.id]
+	if c == nil {
+		c = &contest{invite: invite}
+		for _, sl := range j.invited[invite.id] {
+			c.behind = append(c.behind, j.blockerSigners(sl)...)
+			for _, ad := range sl.admissions {
+				if !j.cameBy(ad.signer, invite) {
+					c.behind = append(c.behind, ad.signer)
+				}
 			}
 		}
-		return nil
+		slices.Sort(c.behind)
+		c.behind = slices.Compact(c.behind)
+		j.contest[invite.id] = c
 	}
-	mine, before := first(sl), 0
-	if mine == nil {
-		return false
+	return c
+}
+
+// winners are asked for when all behind are decided.
+func (c *contest) winners(j *judgement) map[*slot]bool {
+	if c.won != nil {
+		return c.won
 	}
-	for _, o := range all {
-		if ad := first(o); ad != nil && oldest(ad, mine) < 0 {
-			before++
+	first := map[*slot]*Doc{} // the first admission by an administrator in force
+	var in []*slot
+	for _, sl := range j.invited[c.invite.id] {
+		for _, ad := range sl.admissions {
+			a := j.admins[ad.signer]
+			power := ad.signer == j.root || a != nil && a.state == standing && !j.cameBy(ad.signer, c.invite)
+			if power && !j.blocked(c.invite, ad) {
+				first[sl], in = ad, append(in, sl)
+				break
+			}
 		}
 	}
-	return before < sl.invite.said.uses
+	slices.SortFunc(in, func(a, b *slot) int { return oldest(first[a], first[b]) })
+	c.won = map[*slot]bool{}
+	for _, sl := range in[:min(len(in), c.invite.said.uses)] {
+		c.won[sl] = true
+	}
+	return c.won
 }
 
 // blocked tells whether an admission is void because the invite or the admitter had been revoked before.
@@ -143,19 +175,17 @@ func (j *judgement) cameBy(id peer.ID, invite *Doc) bool {
 }
 
 // behind are the administrators on whom it depends whether a use of an invite makes one.
-func (j *judgement) behind(sl *slot) (ids []peer.ID) {
-	all := []*slot{sl}
-	if slots := j.invited[sl.invite.id]; len(slots) > sl.invite.said.uses {
-		all = slots
+func (j *judgement) behind(sl *slot) []peer.ID {
+	if len(j.invited[sl.invite.id]) > sl.invite.said.uses {
+		return j.contested(sl.invite).behind
 	}
-	for _, o := range all {
-		for _, ad := range o.admissions {
-			for _, r := range j.blockers(sl.invite, ad) {
-				ids = append(ids, r.signer)
-			}
-			if len(all) > 1 && !j.cameBy(ad.signer, sl.invite) {
-				ids = append(ids, ad.signer)
-			}
+	return j.blockerSigners(sl)
+}
+
+func (j *judgement) blockerSigners(sl *slot) (ids []peer.ID) {
+	for _, ad := range sl.admissions {
+		for _, r := range j.blockers(sl.invite, ad) {
+			ids = append(ids, r.signer)
 		}
 	}
 	return ids

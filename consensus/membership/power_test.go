@@ -1,6 +1,7 @@
 package membership
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -77,6 +78,7 @@ func TestPower(t *testing.T) {
 		{"a circle within reach of one that stands", "root+ a, root+ b, root+ c, root: b, root: c, b! c, c! b, a! b", "b revoked, c admin"},
 
 		{"who revokes his maker stays", "root+ a, root: b, a> b, b! a", "a revoked, b admin"},
+		{"nor do those fall who revoke him together", "root+ a, root: b, root: c, a> b, a> c, root> e, root> f, f! e, e! b, b! a, c! a", "a revoked, b admin, c admin, e revoked"},
 		{"his brothers do not", "root+ a, root: b, root: c, a> b, a> c, b! a", "a revoked, b admin, c valid"},
 		{"nobody saves himself by revoking a maker whom another has revoked", "root+ a, root+ w, root: z, a> z, z! a, w! a", "a revoked, w admin, z valid"},
 		{"nor one whom the root has", "root+ a, root: z, a> z, z! a, root! a", "a revoked, z valid"},
@@ -98,12 +100,44 @@ func TestPower(t *testing.T) {
 				if got != state {
 					t.Errorf("%s is %s (%s), want %s", who, got, i.Reason, state)
 				}
+				if p, err := followChain(n.charter, b.Chain(i.ID)); i.Admin && (err != nil || p.id != i.ID) {
+					t.Errorf("the chain of %s does not lead to it: %v", who, err)
+				}
 				w := newTwin(n.charter, docs)
 				if s, admin, _ := w.peer(person(who).id, at(3*time.Hour)); s != i.State || admin != i.Admin {
 					t.Errorf("the twin says that %s is %s, admin %v", who, s, admin)
 				}
 			}
 		})
+	}
+}
+
+// TestManyMade: one administrator makes no crowd of them.
+func TestManyMade(t *testing.T) {
+	n, b := joined(t)
+	anna := person("anna") // has made alma already
+	inv := n.invite(anna, "admins", Admin, 100, 0)
+	docs := []Doc{inv.Doc}
+	for i := range maxMade / 2 {
+		j := n.join(inv, person(fmt.Sprint("j", i)), 0)
+		docs = append(docs, n.delegate(anna, person(fmt.Sprint("d", i)), false, time.Hour), j, n.admit(person("mia"), j, time.Duration(i)*time.Minute))
+	}
+	docs = append(docs, n.delegate(anna, person("alma"), false, 9*time.Hour)) // again is no further one
+	_, err := b.Merge(docs...)
+	if !errors.Is(err, ErrAuthority) {
+		t.Error(err)
+	}
+	if got := len(b.j.admins); got != 1+maxMade {
+		t.Errorf("%d administrators", got)
+	}
+	if !b.Peer(person("alma").id, t0).Admin {
+		t.Error("alma lost her power")
+	}
+	if d := n.delegate(n.root, person("by the root"), false, 0); !b.isBacked(d) {
+		t.Error("the root has no room")
+	}
+	if n.book(b.Docs()...).Digest() != b.Digest() {
+		t.Error("Docs do not make an equal book")
 	}
 }
 

@@ -45,6 +45,21 @@ func (j *judgement) mayGrant(invite *Doc) bool {
 	return a != nil && a.direct
 }
 
+// mayMake tells whether there is room for one more administrator by another one, and takes it.
+func (j *judgement) mayMake(by, id peer.ID) bool {
+	if by == j.root {
+		return true
+	}
+	if a := j.admins[id]; a != nil && slices.ContainsFunc(a.supports, func(s support) bool { return s.by == by }) {
+		return true
+	}
+	if j.made[by] >= maxMade {
+		return false
+	}
+	j.made[by]++
+	return true
+}
+
 func (j *judgement) support(id peer.ID, s support, direct bool) {
 	a := j.admins[id]
 	if a == nil {
@@ -66,9 +81,14 @@ func (j *judgement) rank() {
 		}
 	}
 	for _, d := range delegations {
-		if d.signer != j.root && d.subject != j.root && j.mayDelegate(d) && !j.late(d) {
-			j.support(d.subject, support{by: d.signer, doc: d}, false)
+		if d.signer == j.root || d.subject == j.root || !j.mayDelegate(d) || j.late(d) {
+			continue
 		}
+		if !j.mayMake(d.signer, d.subject) {
+			j.orphans[d.id] = struct{}{}
+			continue
+		}
+		j.support(d.subject, support{by: d.signer, doc: d}, false)
 	}
 	all := j.s.of(KindAdmission)
 	for len(all) > 0 {
@@ -109,10 +129,26 @@ func (j *judgement) admit(a *Doc) bool {
 		return false
 	}
 	used := j.invited[invite.id]
+	let := 0 // peers that the same admitter has let in by it
+	for _, sl := range used {
+		n := sl.by(a.signer)
+		if sl.subject == join.subject && n >= maxRepeats {
+			return false
+		}
+		if n > 0 {
+			let++
+		}
+	}
 	if i := slices.IndexFunc(used, func(s *slot) bool { return s.subject == join.subject }); i >= 0 {
 		used[i].admissions = append(used[i].admissions, a)
 		slices.SortFunc(used[i].admissions, oldest) // within a second they are not gone through in order
 		return true
+	}
+	if let >= invite.said.uses+spareUses {
+		return false
+	}
+	if invite.said.terms.Role == Admin && !j.mayMake(invite.signer, join.subject) {
+		return false
 	}
 	sl := &slot{invite: invite, subject: join.subject, admissions: []*Doc{a}}
 	j.invited[invite.id] = append(used, sl)
@@ -121,6 +157,16 @@ func (j *judgement) admit(a *Doc) bool {
 		j.support(join.subject, support{by: invite.signer, doc: invite, via: sl}, false)
 	}
 	return true
+}
+
+// by counts the admissions of a slot by one peer.
+func (sl *slot) by(id peer.ID) (n int) {
+	for _, a := range sl.admissions {
+		if a.signer == id {
+			n++
+		}
+	}
+	return n
 }
 
 // wasMember tells whether a peer has ever been one that admits others.

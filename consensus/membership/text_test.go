@@ -219,6 +219,25 @@ func TestErrors(t *testing.T) {
 	if _, err := ParseInvite(forged); !errors.Is(err, ErrAltered) {
 		t.Error(err)
 	}
+	// Protobuf takes the last of a field that is there twice: what was left out of the text must not be said again.
+	for what, field := range map[string][]byte{
+		"the key twice":     append(bytes.Clone(subjectField), keyOf(x.id)...),
+		"the network twice": append(bytes.Clone(networkField), keyOf(x.id)...),
+	} {
+		twice := n.invite(anna, "t", Member, 1, 0)
+		twice.Chain = strange.Chain
+		key := twice.ID()
+		if twice.Doc, err = ParseDoc(signRaw(t, anna, KindInvite, append(statementOf(t, twice.Doc), field...))); err != nil {
+			t.Fatal(err)
+		}
+		twice.Doc.subject, twice.Doc.network = key, n.id
+		if forged, err = twice.Encode(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ParseInvite(forged); !errors.Is(err, ErrMalformed) && !errors.Is(err, ErrForeign) {
+			t.Error(what, err)
+		}
+	}
 	second := n.invite(person("alma"), "second", Admin, 1, 0)
 	second.Chain = []Doc{n.delegate(n.root, anna, true, 0), n.delegate(anna, person("alma"), false, 0)}
 	if forged, err = second.Encode(); err != nil {

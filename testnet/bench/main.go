@@ -6,6 +6,7 @@
 //	disk     the same with data on disk
 //	swarm    one source and four downloaders, a source that is killed; in memory, on loopback
 //	lab      machines with links of their own: a room of downloaders, unequal sources, loss, a pulled plug (root)
+//	network  members: joining, revocation, strangers at the doors, traffic of those that are idle (root)
 //	sparse   an object of 20 GiB, on disk
 //
 //	bench [-quick] [-runs N] [-memory DIR] [-disk DIR] [-only NAME,...]
@@ -67,15 +68,17 @@ func groups(memory, disk string) []group {
 			{"loss-1", onLinks(lossWork(0.01), lossBar, 2, 4<<20, lossy(0.01))},
 			{"loss-5", onLinks(lossWork(0.05), lossBar, 2, 1<<20, lossy(0.05))},
 		}},
+		{"network", "A private network", memory, 1, networkRows()},
 		{"sparse", "A large object on disk", disk, 1, []row{{"object", (*bench).sparse}}},
 	}
 }
 
 func main() {
-	// The two ends of the bare stream are processes of this same program.
-	if len(os.Args) > 1 && os.Args[1] == streamCommand {
-		if err := streamMain(os.Args[2:]); err != nil {
-			fmt.Fprintln(os.Stderr, "bench: stream:", err)
+	// What has to be a process of its own is one of this same program.
+	parts := map[string]func([]string) error{streamCommand: streamMain, floodCommand: floodMain, probeCommand: probeMain}
+	if len(os.Args) > 1 && parts[os.Args[1]] != nil {
+		if err := parts[os.Args[1]](os.Args[2:]); err != nil {
+			fmt.Fprintf(os.Stderr, "bench: %s: %v\n", os.Args[1], err)
 			os.Exit(1)
 		}
 		return

@@ -39,6 +39,7 @@ const Env = "TESTNET_INTRUDER"
 const (
 	Serve = "serve" // a peer for each lie; event "ready" with tickets and ids by lie
 	Ask   = "ask"   // attacks the ticket's peer; events "offended", then "flooded" when what lasts is going on
+	Idle  = "idle"  // opens streams at Targets and says nothing; event "flooded" when what lasts is going on
 )
 
 // Orders is what an intruder is to do.
@@ -48,6 +49,8 @@ type Orders struct {
 	File   string   // the object
 	Lies   []string // to serve
 	Named  []string // multiaddrs that the lies about peers introduce
+
+	Targets []string // multiaddrs with ids, of hosts to be silent at
 }
 
 // Main carries out orders until the process is killed, if there are any in the environment; else it returns at once.
@@ -56,21 +59,28 @@ func Main() {
 	if text == "" {
 		return
 	}
-	in := &intruder{}
-	err := json.Unmarshal([]byte(text), &in.Orders)
-	if err == nil {
-		err = in.load()
-	}
-	if err == nil && in.Act == Serve {
-		err = in.serve()
-	} else if err == nil {
-		err = in.ask()
-	}
-	if err != nil {
+	if err := carryOut(text); err != nil {
 		fmt.Fprintln(os.Stderr, "intruder:", err)
 		os.Exit(1)
 	}
 	select {}
+}
+
+func carryOut(text string) error {
+	in := &intruder{}
+	if err := json.Unmarshal([]byte(text), &in.Orders); err != nil {
+		return err
+	}
+	if in.Act == Idle {
+		return in.idle()
+	}
+	if err := in.load(); err != nil {
+		return err
+	}
+	if in.Act == Serve {
+		return in.serve()
+	}
+	return in.ask()
 }
 
 type intruder struct {

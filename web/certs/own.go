@@ -17,7 +17,7 @@ import (
 const (
 	firstRetry = 10 * time.Second
 	lastRetry  = time.Hour
-	lookEvery  = time.Minute // for names that have changed
+	lookEvery  = 15 * time.Second // for names that have changed
 )
 
 // OwnConfig is what an Own works with.
@@ -26,12 +26,17 @@ type OwnConfig struct {
 	Obtain func(ctx context.Context, csr []byte, names []string) (chain []byte, err error)
 	// Names are what the certificate shall be good for, now.
 	Names func() []string
-	Now   func() time.Time // nil: time.Now
-	Log   *slog.Logger     // nil: none
+	// Better tells that Obtain would now give one that is preferable to the present one. nil: never.
+	Better func() bool
+	// Kept returns what Keep was given last, and Keep keeps a chain and its key (PEM; nil: nothing) over a restart. Both may be nil.
+	Kept func() (chain, key []byte)
+	Keep func(chain, key []byte)
+	Now  func() time.Time // nil: time.Now
+	Log  *slog.Logger     // nil: none
 }
 
-// Own keeps a certificate of the peer's or its network's authority. Its key is made anew for every certificate and lives in memory
-// only.
+// Own keeps a certificate of the peer's or its network's authority. Its key is made anew for every certificate and lives in memory,
+// unless there is a Keep.
 type Own struct {
 	cfg OwnConfig
 
@@ -41,7 +46,7 @@ type Own struct {
 	next  time.Time
 }
 
-// NewOwn makes a source without a certificate: Refresh or Run obtains one.
+// NewOwn makes a source with the certificate that was kept, if there is one and it has not ended. Refresh or Run obtains others.
 func NewOwn(cfg OwnConfig) *Own {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -49,18 +54,37 @@ func NewOwn(cfg OwnConfig) *Own {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Own{cfg: cfg}
+	o := &Own{cfg: cfg}
+	if cfg.Kept != nil {
+		if chain, key := cfg.Kept(); len(chain) > 0 {
+			if c, err := tls.X509KeyPair(chain, key); err == nil && cfg.Now().Before(c.Leaf.NotAfter) {
+				o.take(&c, o.wanted())
+			}
+		}
+	}
+	return o
+}
+
+// wanted are the names that a certificate shall have now, sorted.
+func (o *Own) wanted() []string {
+	return slices.Compact(slices.Sorted(slices.Values(o.cfg.Names())))
+}
+
+func (o *Own) take(c *tls.Certificate, names []string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.cert, o.names = c, names
+	o.next = c.Leaf.NotBefore.Add(c.Leaf.NotAfter.Sub(c.Leaf.NotBefore) * 2 / 3)
 }
 
 // Refresh obtains a certificate if there is none, if two thirds of its life are over, or if other names are wanted than it has. After an error
 // the present one stays.
 func (o *Own) Refresh(ctx context.Context) error {
-	names := slices.Sorted(slices.Values(o.cfg.Names()))
-	names = slices.Compact(names)
+	names := o.wanted()
 	o.mu.Lock()
 	fresh := o.cert != nil && o.cfg.Now().Before(o.next) && slices.Equal(names, o.names)
 	o.mu.Unlock()
-	if fresh {
+	if fresh && (o.cfg.Better == nil || !o.cfg.Better()) {
 		return nil
 	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -83,18 +107,25 @@ func (o *Own) Refresh(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("obtain certificate: %w", err)
 	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.cert, o.names = &cert, names
-	o.next = cert.Leaf.NotBefore.Add(cert.Leaf.NotAfter.Sub(cert.Leaf.NotBefore) * 2 / 3)
+	o.take(&cert, names)
+	if o.cfg.Keep != nil {
+		o.cfg.Keep(chain, toPEM("PRIVATE KEY", der))
+	}
 	return nil
 }
 
-// Expire makes the next Refresh obtain another certificate, for when the authority has changed.
-func (o *Own) Expire() {
+// Authority is the certificate that the present one is signed by, nil without one.
+func (o *Own) Authority() *x509.Certificate {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.next = time.Time{}
+	if o.cert == nil || len(o.cert.Certificate) < 2 {
+		return nil
+	}
+	c, err := x509.ParseCertificate(o.cert.Certificate[len(o.cert.Certificate)-1])
+	if err != nil {
+		return nil
+	}
+	return c
 }
 
 // Run refreshes until ctx ends. An authority that does not answer is asked again after pauses that double up to an hour.

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,14 +23,31 @@ func TestOwn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		const life = 24 * time.Hour
+		var mu sync.Mutex // of what the source's goroutine sees
 		names, asked, down := []string{"nas.local"}, 0, errors.New("down")
-		o := NewOwn(OwnConfig{Names: func() []string { return names }, Obtain: func(_ context.Context, csr []byte, names []string) ([]byte, error) {
+		o := NewOwn(OwnConfig{Names: func() []string {
+			mu.Lock()
+			defer mu.Unlock()
+			return names
+		}, Obtain: func(_ context.Context, csr []byte, names []string) ([]byte, error) {
+			mu.Lock()
+			defer mu.Unlock()
 			asked++
 			if down != nil {
 				return nil, down
 			}
-			return ca.Issue(csr, names, LeafLife, time.Now())
+			return ca.Issue(csr, names, life, time.Now())
 		}})
+		with := func(change func()) {
+			mu.Lock()
+			defer mu.Unlock()
+			change()
+		}
+		tries := func() (n int) {
+			with(func() { n = asked })
+			return n
+		}
 		if _, err := o.GetCertificate(nil); !errors.Is(err, ErrNone) {
 			t.Errorf("before any: %v", err)
 		}
@@ -37,32 +55,32 @@ func TestOwn(t *testing.T) {
 		ended := make(chan error)
 		go func() { ended <- o.Run(ctx) }()
 		time.Sleep(time.Minute)
-		if asked < 3 || asked > 5 {
-			t.Errorf("asked %d times in a minute without an answer", asked)
+		if n := tries(); n < 3 || n > 5 {
+			t.Errorf("asked %d times in a minute without an answer", n)
 		}
-		down = nil
+		with(func() { down = nil })
 		time.Sleep(2 * time.Minute)
 		first, err := o.GetCertificate(nil)
 		if err != nil || !slices.Equal(o.Names(), names) {
 			t.Fatalf("%v %v", err, o.Names())
 		}
-		n := asked
-		time.Sleep(LeafLife * 2 / 3 * 9 / 10)
-		if c, _ := o.GetCertificate(nil); c != first || asked != n {
+		n := tries()
+		time.Sleep(life * 2 / 3 * 9 / 10)
+		if c, _ := o.GetCertificate(nil); c != first || tries() != n {
 			t.Errorf("renewed early")
 		}
-		names = []string{"10.0.0.1", "nas.local"}
+		with(func() { names = []string{"10.0.0.1", "nas.local"} })
 		time.Sleep(2 * time.Minute)
 		second, _ := o.GetCertificate(nil)
 		if second == first || !slices.Contains(o.Names(), "10.0.0.1") {
 			t.Errorf("other names: %v", o.Names())
 		}
-		down = errors.New("down again")
-		time.Sleep(o.NextRenewal().Sub(time.Now()) + time.Hour)
+		with(func() { down = errors.New("down again") })
+		time.Sleep(time.Until(o.NextRenewal()) + time.Hour)
 		if c, err := o.GetCertificate(nil); c != second || err != nil {
 			t.Errorf("the old one is gone: %v", err)
 		}
-		down = nil
+		with(func() { down = nil })
 		time.Sleep(2 * time.Hour)
 		if c, _ := o.GetCertificate(nil); c == second {
 			t.Error("not renewed")

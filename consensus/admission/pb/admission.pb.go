@@ -1232,8 +1232,7 @@ func (x *Heartbeat) GetReply() bool {
 type Renew struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Version       uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
-	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`   // "": as it is
-	Extra         []byte                 `protobuf:"bytes,3,opt,name=extra,proto3" json:"extra,omitempty"` // not of this package
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"` // "": as it is
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1282,18 +1281,10 @@ func (x *Renew) GetName() string {
 	return ""
 }
 
-func (x *Renew) GetExtra() []byte {
-	if x != nil {
-		return x.Extra
-	}
-	return nil
-}
-
 // Renewed is the answer; documents that prove the certificate come with it.
 type Renewed struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Docs          [][]byte               `protobuf:"bytes,1,rep,name=docs,proto3" json:"docs,omitempty"`
-	Extra         []byte                 `protobuf:"bytes,2,opt,name=extra,proto3" json:"extra,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1331,13 +1322,6 @@ func (*Renewed) Descriptor() ([]byte, []int) {
 func (x *Renewed) GetDocs() [][]byte {
 	if x != nil {
 		return x.Docs
-	}
-	return nil
-}
-
-func (x *Renewed) GetExtra() []byte {
-	if x != nil {
-		return x.Extra
 	}
 	return nil
 }
@@ -1512,14 +1496,12 @@ const file_admission_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x1a\n" +
 	"\binstance\x18\x02 \x01(\x04R\binstance\x12\x12\n" +
 	"\x04addr\x18\x03 \x01(\tR\x04addr\x12\x16\n" +
-	"\x06cloned\x18\x04 \x01(\bR\x06cloned\"K\n" +
+	"\x06cloned\x18\x04 \x01(\bR\x06cloned\"5\n" +
 	"\x05Renew\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x12\n" +
-	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
-	"\x05extra\x18\x03 \x01(\fR\x05extra\"3\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\"\x1d\n" +
 	"\aRenewed\x12\x12\n" +
-	"\x04docs\x18\x01 \x03(\fR\x04docs\x12\x14\n" +
-	"\x05extra\x18\x02 \x01(\fR\x05extraB\x1eZ\x1ccairn/consensus/admission/pbb\x06proto3"
+	"\x04docs\x18\x01 \x03(\fR\x04docsB\x1eZ\x1ccairn/consensus/admission/pbb\x06proto3"
 
 var (
 	file_admission_proto_rawDescOnce sync.Once

@@ -1,0 +1,6 @@
+//go:build !race
+
+package web_test
+
+// raced: the race detector watches.
+const raced = false
