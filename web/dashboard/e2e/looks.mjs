@@ -1,6 +1,7 @@
 // Every page, empty and full, in both sizes and both themes.
 
-const loaded = (page) => page.locator('.skeleton').waitFor({ state: 'detached' })
+// A page may have many skeletons, and each leaves when its part has come.
+const loaded = (page) => page.locator(':root:not(:has(.skeleton))').waitFor({ state: 'attached' })
 
 async function pages(t, kind, list) {
   for (const [name, address, text] of list) {

@@ -21,7 +21,7 @@ export async function drive(t) {
   await peers.run(other.name, ['join', text, '--name', 'den'])
   const row = page.getByRole('table', { name: 'Members' }).getByRole('row').filter({ hasText: 'den' })
   await row.getByText('connected').waitFor()
-  await page.getByText('1 of 1 other member connected').waitFor()
+  await page.getByText('1 of 1 other member connected', { exact: true }).waitFor()
   await t.browser.look(page, 'network-real')
 
   await row.getByRole('link', { name: 'den' }).click()

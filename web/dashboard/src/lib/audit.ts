@@ -1,5 +1,6 @@
 // The audit log in words. Pure.
 import type { AuditRecord, Member } from './api'
+import { shortId } from './format'
 
 const actions: Record<string, string> = {
   'network.init': 'made the network',
@@ -10,6 +11,10 @@ const actions: Record<string, string> = {
   'invite.redeem': 'used the invite',
   'invite.revoke': 'revoked the invite',
   'member.admit': 'admitted',
+  'member.joined': 'joined',
+  'member.renewed': 'renewed its certificate',
+  'member.clone': 'runs on two machines',
+  'member.cut_off': 'was cut off',
   'member.renew': 'renewed the certificate of',
   'member.rename': 'renamed',
   'member.revoke': 'revoked',
@@ -34,7 +39,7 @@ const actions: Record<string, string> = {
 }
 
 /** What was done; an action that is not known here stays as it is. */
-export const actionWord = (action: string): string => actions[action] ?? action.replaceAll('.', ' ')
+export const actionWord = (action: string): string => actions[action] ?? action.replace(/[._]/g, ' ')
 
 /** Who did it, as people say: the name of a member for its id. */
 export function actorWord(actor: string, name: (id: string) => string): string {
@@ -46,10 +51,10 @@ export function actorWord(actor: string, name: (id: string) => string): string {
     case 'peer':
       return 'This peer'
     case 'nobody':
-      return 'Somebody without a login'
+      return 'Somebody'
   }
   if (actor.startsWith('token ')) return `Token ${actor.slice(6)}`
-  return name(actor) || actor
+  return name(actor) || (actor.length > 40 ? shortId(actor) : actor)
 }
 
 /** Records about a member: it did something, or something was done to it. */
