@@ -212,6 +212,8 @@ func (e *env) prompt(ctx context.Context, what string, attempt int) ([]byte, err
 	if attempt > 1 {
 		fmt.Fprintln(e.stderr, "That is not it.")
 	}
+	restore := hush(int(tty.Fd()))
+	defer restore()
 	fmt.Fprintf(e.stderr, "%s: ", clean(what))
 	line, err := readSecret(ctx, int(tty.Fd()))
 	fmt.Fprintln(e.stderr)
