@@ -155,23 +155,15 @@ func TestKillOfTheOneWhoAdmits(t *testing.T) {
 	var whole time.Duration
 	for i := range 4 {
 		fresh := inviteBy(t, a.Home)
-		done := make(chan struct{})
-		var at time.Duration
-		go func() {
-			defer close(done)
-			at = time.Duration(d.Float64() * float64(whole)) // the first time at once after the answer
-			if whole > 0 {
-				select {
-				case <-time.After(at):
-				case <-t.Context().Done():
-				}
-				a.Kill()
-			}
-		}()
+		at := time.Duration(d.Float64() * float64(whole))
+		var killed sync.WaitGroup
+		if i > 0 { // the first time at once after the answers
+			killed.Go(func() { strike(t, a.Proc, at) })
+		}
 		began := time.Now()
 		homes, results := race(t, 3, fresh)
 		whole = max(whole, time.Since(began))
-		<-done
+		killed.Wait()
 		a.Kill()
 		upAll(t, a)
 		told := -1
