@@ -220,6 +220,10 @@ func (p *seat) close() error {
 	if p == nil {
 		return nil
 	}
+	if p.stop == nil { // it was not started: what came after it could not be made
+		p.undo()
+		return nil
+	}
 	p.host.RemoveStreamHandler(exchange.Protocol)
 	err := p.server.Close()
 	p.stop()
