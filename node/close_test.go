@@ -29,3 +29,35 @@ func TestStartFailsInNetwork(t *testing.T) {
 		t.Error("it is in no network afterwards")
 	}
 }
+
+// TestCloseWritesSealed: with the keys under a passphrase too, what is known at the end is written: uses of tokens, and the
+// last records of the audit log.
+func TestCloseWritesSealed(t *testing.T) {
+	home := t.TempDir()
+	pass := func(int) ([]byte, error) { return []byte("open sesame"), nil }
+	n, stop := startAs(t, Config{Home: home, Passphrase: pass})
+	tok, err := n.CreateToken(t.Context(), api.TokenRequest{Name: "ci"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := n.tokens.CheckToken(tok.Secret, "192.0.2.1"); err != nil {
+		t.Fatal(err)
+	}
+	n.audit.mu.Lock()
+	n.audit.queue = append(n.audit.queue, api.AuditRecord{Action: "last.words"}) // nobody was woken to write it
+	n.audit.mu.Unlock()
+	stop()
+	n, _ = startAs(t, Config{Home: home, Passphrase: pass})
+	if all, _ := n.Tokens(t.Context()); len(all) != 1 || all[0].LastFrom != "192.0.2.1" {
+		t.Errorf("the use of a token was forgotten: %+v", all)
+	}
+	for r, err := range n.Audit(t.Context(), 0) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Action == "last.words" {
+			return
+		}
+	}
+	t.Error("the last record was forgotten")
+}
