@@ -309,6 +309,14 @@ func (t *tokens) CheckToken(secret, from string) (web.Bearer, error) {
 	return b, nil
 }
 
+// TokenEnded is web.Bearers.
+func (t *tokens) TokenEnded(id string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	i := slices.IndexFunc(t.list, func(r tokenRecord) bool { return r.ID == id })
+	return i < 0 || t.list[i].state(t.now()) != "active"
+}
+
 // tick writes last uses, at most once a minute. A peer that dies forgets those of the last minute.
 func (t *tokens) tick(now time.Time) {
 	t.mu.Lock()
