@@ -47,7 +47,7 @@ func (n *Node) networkStatus() api.NetworkStatus {
 			st.Administrators++
 		}
 	}
-	st.Connected = len(p.host.Network().Peers())
+	st.Connected = p.connected()
 	st.Addresses = addressesOf(p.host)
 	st.Alerts = p.alerts.list(me, p.known(), now)
 	for _, l := range n.cfg.Limits.List() {
@@ -325,7 +325,7 @@ func (n *Node) member(p *seat, in membership.Info, known map[peer.ID]memberSight
 	m.Version, m.LastSeen, m.Cloned = seen.version, at(seen.last), seen.cloned
 	if m.Self {
 		m.Version, m.LastSeen = n.cfg.Version, at(n.now())
-	} else if in.State == membership.StateValid { // one that was cut off has a moment to read why
+	} else if in.State == membership.StateValid && !p.isSilent(in.ID) { // one that was cut off has a moment to read why
 		m.Connection = n.connection(p.host, in.ID)
 	}
 	return m
