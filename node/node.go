@@ -319,6 +319,7 @@ func (n *Node) tick(ctx context.Context) {
 			swept = now
 			n.warn("sweep removed entries", n.lib.sweep(undoFor))
 			n.swarms.sweep()
+			n.warn("forget ended invites", n.sweepInvites(ctx))
 		}
 	}
 }
