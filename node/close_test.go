@@ -1,7 +1,10 @@
 package node
 
 import (
+	"bytes"
 	"net"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"cairn/web/api"
@@ -60,4 +63,52 @@ func TestCloseWritesSealed(t *testing.T) {
 		}
 	}
 	t.Error("the last record was forgotten")
+}
+
+// TestSealAfterCrash: what a process that died while a passphrase was set left in the clear is sealed at the next start.
+func TestSealAfterCrash(t *testing.T) {
+	home := t.TempDir()
+	n, stop := start(t, home)
+	if _, err := n.CreateToken(t.Context(), api.TokenRequest{Name: "hidden-name"}); err != nil {
+		t.Fatal(err)
+	}
+	n.audit.note("hidden-name", "", "test", "", "done", "")
+	if err := n.audit.sync(); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.vault.SetPassphrase(nil, []byte("open sesame")); err != nil { // and nothing that comes after
+		t.Fatal(err)
+	}
+	saved := map[string][]byte{}
+	for _, f := range []string{"tokens.json", auditName} {
+		b, err := os.ReadFile(filepath.Join(home, f))
+		if err != nil || !bytes.Contains(b, []byte("hidden-name")) {
+			t.Fatalf("%s: %v", f, err)
+		}
+		saved[f] = b
+	}
+	stop()
+	for f, b := range saved {
+		if err := os.WriteFile(filepath.Join(home, f), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n, _ = startAs(t, Config{Home: home, Passphrase: func(int) ([]byte, error) { return []byte("open sesame"), nil }})
+	for f := range saved {
+		if b, err := os.ReadFile(filepath.Join(home, f)); err != nil || bytes.Contains(b, []byte("hidden-name")) {
+			t.Errorf("%s is in the clear (%v)", f, err)
+		}
+	}
+	if all, err := n.Tokens(t.Context()); err != nil || len(all) != 1 || all[0].Name != "hidden-name" {
+		t.Errorf("%+v, %v", all, err)
+	}
+	for r, err := range n.Audit(t.Context(), 0) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Actor == "hidden-name" {
+			return
+		}
+	}
+	t.Error("the record is gone")
 }

@@ -80,6 +80,7 @@ func openTokens(dir string, seal fileSeal, now func() time.Time, log *slog.Logge
 	if err := private(t.path); err != nil {
 		return nil, err
 	}
+	plain := len(b) > 0 && b[0] != sealedText
 	var f tokenFile
 	if b, err = seal.unwrap("tokens.json", b); err == nil {
 		err = json.Unmarshal(b, &f)
@@ -93,6 +94,11 @@ func openTokens(dir string, seal fileSeal, now func() time.Time, log *slog.Logge
 	}
 	t.list = f.Tokens
 	t.index()
+	if plain && seal.on() { // the process died after a passphrase was set
+		if err := t.rewrite(); err != nil {
+			log.Warn("the list of tokens is not sealed yet", "err", err)
+		}
+	}
 	return t, nil
 }
 
