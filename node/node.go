@@ -17,6 +17,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"cairn/consensus/admission"
 	"cairn/node/observe"
 	"cairn/storage"
 	"cairn/storage/vault"
@@ -139,7 +140,7 @@ func New(ctx context.Context, cfg Config) (_ *Node, err error) {
 	n.settings = newSettings(cfg, n.tellStatus, n.audit.limit, n.log.With("part", "config"))
 	n.limits = newLimits(n.home.dir, n.shape, n.log)
 	n.transfers = newTransfers(n.hub, n.now, newID)
-	if n.host, err = n.listen(transport.Config{Key: id, Limits: cfg.Limits}, doorPorts, cfg.Listen, DefaultPort); err != nil {
+	if n.host, err = n.listen(transport.Config{Key: id, Gater: admission.NewDoorGate(n.now), Limits: cfg.Limits}, doorPorts, cfg.Listen, DefaultPort); err != nil {
 		return nil, err
 	}
 	if n.lib, err = newLibrary(n.store, n.hub, n.now, n.self); err != nil {

@@ -23,8 +23,9 @@ type Home struct {
 	Prefix []string // a command that runs the binary, such as setpriv and its flags; usually none
 	Stdin  string   // what each process reads there; "": nothing
 
-	// Passphrase opens the home's keys: each process reads it from a descriptor. "": they have none.
-	Passphrase string
+	// Passphrase opens the home's keys, FilePassphrase the file that a command is about: each process reads them from
+	// descriptors. "": there is none.
+	Passphrase, FilePassphrase string
 }
 
 // Saying is the home whose processes read a text from stdin.
@@ -81,22 +82,28 @@ func (r Result) ErrorCode() string {
 	return ""
 }
 
-// command makes the process without starting it. What it is to read waits in a pipe, so done must be called once it
-// was started, or was not.
+// command makes the process without starting it. What it is to read waits in pipes, so done must be called once it was
+// started, or was not.
 func (h Home) command(ctx context.Context, args []string) (cmd *exec.Cmd, done func(), err error) {
-	line := slices.Concat(h.Prefix, []string{h.Binary})
+	line := slices.Concat(h.Prefix, []string{h.Binary}, args)
 	var more []*os.File
-	done = func() {}
-	if h.Passphrase != "" {
-		pass, err := pipeOf(h.Passphrase + "\n")
+	done = func() {
+		for _, f := range more {
+			f.Close()
+		}
+	}
+	for _, secret := range []struct{ flag, text string }{{"--passphrase-fd", h.Passphrase}, {"--file-passphrase-fd", h.FilePassphrase}} {
+		if secret.text == "" {
+			continue
+		}
+		f, err := pipeOf(secret.text + "\n")
 		if err != nil {
+			done()
 			return nil, nil, fmt.Errorf("hand over passphrase: %w", err)
 		}
-		line = append(line, "--passphrase-fd", "3") // the first after stderr
-		more = append(more, pass)
-		done = func() { pass.Close() }
+		more = append(more, f)
+		line = append(line, secret.flag, strconv.Itoa(2+len(more))) // the first after stderr is 3
 	}
-	line = append(line, args...)
 	cmd = exec.CommandContext(ctx, line[0], line[1:]...)
 	cmd.Env = append(cleanEnv(h.Dir), h.Env...)
 	cmd.WaitDelay = 5 * time.Second

@@ -164,7 +164,8 @@ func TestRecoveryFile(t *testing.T) {
 	file := filepath.Join(dir(t), "home.age")
 	h := newHome(t)
 	p := up(t, h)
-	must(t, h.Saying("a long passphrase\n"), "init", "home", "--recovery-file", file)
+	opened := func(h Home, passphrase string) Home { h.FilePassphrase = passphrase; return h }
+	must(t, opened(h, "a long passphrase"), "init", "home", "--recovery-file", file)
 	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
 		t.Fatalf("%v %v", info, err)
 	}
@@ -173,11 +174,11 @@ func TestRecoveryFile(t *testing.T) {
 
 	// All that is left is the file.
 	anew := up(t, newHome(t))
-	says(t, run(t, anew.Home.Saying("a wrong passphrase\n"), "network", "recover", file), 12, "passphrase")
+	says(t, run(t, opened(anew.Home, "a wrong passphrase"), "network", "recover", file), 12, "passphrase")
 	if n := status(t, anew.Home); n.Joined {
 		t.Errorf("a wrong passphrase recovered %+v", n)
 	}
-	must(t, anew.Home.Saying("a long passphrase\n"), "network", "recover", file)
+	must(t, opened(anew.Home, "a long passphrase"), "network", "recover", file)
 	if n := status(t, anew.Home); !n.Joined || n.ID != id || n.Name != "home" || n.Role != "admin" || n.State != "valid" {
 		t.Errorf("recovered %+v, want %s", n, id)
 	}

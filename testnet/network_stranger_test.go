@@ -126,35 +126,6 @@ func (h Home) audited(ctx context.Context) (all []audit, err error) {
 	return all, nil
 }
 
-// TestNonsenseAtTheDoor says what nobody may say to the protocols that strangers reach: the door ends it in the time
-// of a handshake, and answers with next to nothing.
-func TestNonsenseAtTheDoor(t *testing.T) {
-	t.Parallel() // it waits more than it works
-	a, _ := founded(t, "home")
-	door := addrInfo(t, a.Ready.Addresses)
-	stop := peak(t, a.Proc)
-	const patient = 15 * time.Second // a handshake may take 10 s
-	var all sync.WaitGroup
-	for _, p := range []protocol.ID{intruder.JoinProtocol, intruder.HelloProtocol} {
-		for name, b := range intruder.Nonsense() {
-			all.Go(func() {
-				answer, lived, err := stranger(t).Say(limit(t, patient+5*time.Second), door, p, b)
-				switch {
-				case lived > patient:
-					t.Errorf("%s: %s: the stream lives after %v: %v", p, name, lived, err)
-				case len(answer) > 256:
-					t.Errorf("%s: %s: %d bytes were answered", p, name, len(answer))
-				}
-			})
-		}
-	}
-	all.Wait()
-	joined(t, inviteBy(t, a.Home), "honest")
-	if held := stop(); held > most {
-		t.Errorf("the door held %d MiB", held>>20)
-	}
-}
-
 // traitor is a member that has joined with a reader's invite and keeps everything it was told.
 type traitor struct {
 	network membership.NetworkID

@@ -13,7 +13,9 @@ import (
 const (
 	floodRate, floodBurst   = 2, 8    // per second and at once, of an address that is not known
 	crowdRate, crowdBurst   = 50, 200 // of all those together
-	memberRate, memberBurst = 16, 64  // of an address from which a member came within memberLately
+	doorRate, doorBurst     = 4, 32   // the same at a door, where everybody may come: downloaders behind one address
+	throngRate, throngBurst = 100, 400
+	memberRate, memberBurst = 16, 64 // of an address from which a member came within memberLately
 	memberLately            = time.Hour
 	floodForget             = time.Minute // a bucket that was quiet for so long is full
 	floodPlaces             = 4096        // addresses remembered of each sort
@@ -21,12 +23,16 @@ const (
 
 // flood decides how many connections an address may open before it is known who they are. Its user has the lock.
 type flood struct {
+	each, all          rates // of strangers: of an address, and together
 	strangers, members map[netip.Prefix]*bucket
 	crowd              bucket
 }
 
-func newFlood() flood {
-	return flood{strangers: map[netip.Prefix]*bucket{}, members: map[netip.Prefix]*bucket{}}
+// rates are those of a bucket: per second, and at once.
+type rates struct{ rate, burst float64 }
+
+func newFlood(each, all rates) flood {
+	return flood{each: each, all: all, strangers: map[netip.Prefix]*bucket{}, members: map[netip.Prefix]*bucket{}}
 }
 
 // accept takes one connection of a place.
@@ -39,7 +45,7 @@ func (f *flood) accept(from netip.Prefix, now time.Time) bool {
 	if from.IsValid() && from.Addr().IsLoopback() { // programs of this machine share it, and can harm it in simpler ways
 		return f.of(f.strangers, from, now).take(now, 1, memberRate*4, memberBurst*4)
 	}
-	return f.of(f.strangers, from, now).take(now, 1, floodRate, floodBurst) && f.crowd.take(now, 1, crowdRate, crowdBurst)
+	return f.of(f.strangers, from, now).take(now, 1, f.each.rate, f.each.burst) && f.crowd.take(now, 1, f.all.rate, f.all.burst)
 }
 
 // known notes that a member came from a place.

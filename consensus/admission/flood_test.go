@@ -10,7 +10,7 @@ import (
 )
 
 func TestFloodIsHeldAndMembersHaveRoom(t *testing.T) {
-	f := newFlood()
+	f := newFlood(rates{floodRate, floodBurst}, rates{crowdRate, crowdBurst})
 	now := time.Unix(1000, 0)
 	home := placeOf(ma.StringCast("/ip4/10.0.0.99/tcp/1"))
 	f.known(home, now)
@@ -33,7 +33,7 @@ func TestFloodIsHeldAndMembersHaveRoom(t *testing.T) {
 }
 
 func TestFloodOfManyAddressesIsHeldTogether(t *testing.T) {
-	f := newFlood()
+	f := newFlood(rates{floodRate, floodBurst}, rates{crowdRate, crowdBurst})
 	now := time.Unix(1000, 0)
 	let := 0
 	for i := range 100_000 { // each from an address of its own, within ten seconds
@@ -51,7 +51,7 @@ func TestFloodOfManyAddressesIsHeldTogether(t *testing.T) {
 }
 
 func TestFloodForgives(t *testing.T) {
-	f := newFlood()
+	f := newFlood(rates{floodRate, floodBurst}, rates{crowdRate, crowdBurst})
 	now := time.Unix(1000, 0)
 	p := placeOf(ma.StringCast("/ip4/10.0.0.1/tcp/1"))
 	for f.accept(p, now) {

