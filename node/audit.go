@@ -59,6 +59,9 @@ func openAudit(dir string, seal fileSeal, keep auditLimits, now func() time.Time
 	if a.file, notes, err = openAuditLog(dir, seal, keep, now); err != nil {
 		return nil, err
 	}
+	if err := a.file.finish(); err != nil { // a full disk is no reason not to start; the next one tries again
+		a.log.Warn("the audit log is not sealed yet", "err", err)
+	}
 	for _, n := range notes {
 		a.log.Warn("the audit log is not as it was left", "what", n)
 		a.note("peer", "", "audit.damaged", "audit.log", "failed", n)

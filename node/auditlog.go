@@ -212,6 +212,28 @@ func (l *auditLog) rewrite() error {
 	return l.cut()
 }
 
+// finish rewrites what a passphrase that was set in the life of a process that died then should have sealed.
+func (l *auditLog) finish() error {
+	if !l.seal.on() {
+		return nil
+	}
+	files, err := l.open()
+	left := false
+	for _, f := range files {
+		b := make([]byte, 1)
+		n, rerr := f.ReadAt(b, 0)
+		left = left || n == 1 && b[0] != sealedText
+		if rerr == io.EOF {
+			rerr = nil // it is empty
+		}
+		err = errors.Join(err, rerr, f.Close())
+	}
+	if err != nil || !left {
+		return err
+	}
+	return l.rewrite()
+}
+
 // cut brings the file to what is known to be whole.
 func (l *auditLog) cut() error {
 	err := l.f.Truncate(l.size)

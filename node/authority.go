@@ -393,6 +393,12 @@ func (n *Node) namesFor(p *seat, from membership.Info, c network.Conn, want []st
 	}
 	seen := map[netip.Addr]bool{}
 	noteIP(seen, c.RemoteMultiaddr())
+	// Nor under one that this peer's own dashboard has: of this machine's host name the network may know nothing.
+	for _, name := range n.httpNames() {
+		if _, err := netip.ParseAddr(name); err != nil && name != "localhost" && strings.EqualFold(firstName(name), firstName(from.Name)) {
+			unique = false
+		}
+	}
 	return leafNames(want, from.Name, unique, slices.AppendSeq(ips, maps.Keys(seen)))
 }
 

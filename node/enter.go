@@ -81,17 +81,33 @@ func (r records) Records() iter.Seq2[admission.Record, error] {
 	}
 }
 
-// enter writes what is known of a network, synced, and takes this peer's place in it.
+// enter writes what is known of a network, synced, and takes this peer's place in it. It goes on when whoever asked has gone: by
+// then others know this peer as a member. After an error nothing of the network is left; the identity is the same, so that an invite
+// that was redeemed can be again.
 func (n *Node) enter(ctx context.Context, recs []admission.Record) error {
-	if err := (records{n.store}).Put(ctx, recs); err != nil {
-		return err
+	ctx = context.WithoutCancel(ctx)
+	err := (records{n.store}).Put(ctx, recs)
+	var p *seat
+	if err == nil {
+		p, err = n.newSeat()
 	}
-	p, err := n.newSeat()
 	if err != nil {
-		return err
+		return errors.Join(err, n.forget(ctx))
 	}
 	n.start(p)
 	return nil
+}
+
+// forget removes what is known of a network that this peer has not entered after all: two of them side by side would be none.
+func (n *Node) forget(ctx context.Context) error {
+	var ids []string
+	for note, err := range n.store.Notes(recordNote) {
+		if err != nil && note.ID == "" {
+			return err
+		}
+		ids = append(ids, note.ID)
+	}
+	return errors.Join(n.store.DeleteNotes(ctx, ids...), n.vault.Delete(secretNetworkCA))
 }
 
 // newSeat makes what a member needs, from what is kept; nil when nothing of a network is.
@@ -151,6 +167,9 @@ func (n *Node) start(p *seat) {
 	}()
 	n.current.Store(p)
 	n.changed.Store(true)
+	if n.leaving() && n.current.CompareAndSwap(p, nil) { // the node has closed what there was before this
+		n.warn("leave the members", p.close())
+	}
 }
 
 // serve answers a protocol on the member host to those who have the right to it by the table of package access.
@@ -191,22 +210,21 @@ func (p *seat) undo() {
 	}
 }
 
-// exit ends this peer's place in its network and forgets that.
+// exit ends this peer's place in its network and forgets that. It goes on when whoever asked has gone.
 func (n *Node) exit(ctx context.Context) error {
+	ctx = context.WithoutCancel(ctx)
 	if err := n.store.PutNotes(ctx, storage.Note{ID: leavingNote, Data: json.RawMessage(`{}`)}); err != nil {
 		return err
 	}
 	p := n.current.Swap(nil)
 	n.warn("leave the network", p.close())
-	if err := n.vault.Delete(secretNetworkCA); err != nil {
-		return err
-	}
+	n.swarms.leave()
 	n.changed.Store(true)
 	return n.finishLeaving(ctx)
 }
 
 // finishLeaving does the rest of exit, again after a crash: a new identity first, because the old one must not be used
-// again, then what is known of the network.
+// again, then the key of the network's authority, then what is known of the network.
 func (n *Node) finishLeaving(ctx context.Context) error {
 	leaving := false
 	var ids []string
@@ -221,6 +239,9 @@ func (n *Node) finishLeaving(ctx context.Context) error {
 		return nil
 	}
 	if err := n.identity.renew(); err != nil {
+		return err
+	}
+	if err := n.vault.Delete(secretNetworkCA); err != nil {
 		return err
 	}
 	// The mark goes last.

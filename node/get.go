@@ -22,7 +22,8 @@ type goal struct {
 	name    string
 	size    int64 // -1: not known
 	tickets []ticket.Ticket
-	members bool // it has no ticket: members of the network have it; tickets are those of ticket.ForMembers
+	members bool  // it has no ticket: members of the network have it; tickets are those of ticket.ForMembers
+	in      *seat // with members: of which network
 }
 
 // here tells whether this peer holds the object itself.
@@ -36,7 +37,7 @@ func (n *Node) goal(r api.GetRequest) (goal, error) {
 	if r.Ref != "" {
 		root, e, err := n.local(r.Ref)
 		if c, ok := n.elsewhere(r.Ref, err); ok {
-			return goal{root: c, name: c.String(), size: -1, members: true}, nil
+			return goal{root: c, name: c.String(), size: -1, members: true, in: n.seat()}, nil
 		}
 		if err != nil {
 			return goal{}, err
@@ -192,7 +193,7 @@ func (n *Node) keep(ctx context.Context, w *storage.Writer, g goal, res fetch.Re
 	}
 	sum := dag.Summary{Root: g.root, Kind: res.Tree.Kind(), Size: res.Size, Files: res.Files, Leaves: int64(res.Tree.NumLeaves())}
 	e := storage.Entry{Name: g.name, Origin: "get", Path: res.Path}
-	if may, _ := n.mayShow(); g.members && may {
+	if may, _ := n.mayShow(); g.members && may && g.in == n.seat() {
 		e.Visibility = visibleNetwork // who has fetched it gives it on
 	}
 	_, err := n.commit(ctx, w, e, sum, nil)

@@ -31,7 +31,8 @@ const inviteNote = netNote + "invite/"
 
 type inviteRecord struct {
 	Version int    `json:"v"`
-	Text    string `json:"text"`
+	Text    string `json:"text,omitempty"`
+	Doc     []byte `json:"doc,omitempty"` // in its place once nobody can use it any more: what it granted, without the secret
 }
 
 const inviteVersion = 1
@@ -149,12 +150,47 @@ func (n *Node) Invites(context.Context) ([]api.Invite, error) {
 			n.log.Warn("the record of an invite is damaged and left out", "record", note.ID, "err", err)
 			continue
 		}
-		out = append(out, n.showInvite(p, inv, text))
+		v := n.showInvite(p, inv, text)
+		if v.State != "open" {
+			v.Text = "" // gone with the next sweep
+		}
+		out = append(out, v)
 	}
 	slices.SortFunc(out, func(a, b api.Invite) int { return cmp.Or(b.Created.Compare(a.Created), cmp.Compare(a.ID, b.ID)) })
 	return out, nil
 }
 
+// sweepInvites forgets the secrets of invites that nobody can use any more. Together with the key of a revoked member one could
+// still be used, dated back.
+func (n *Node) sweepInvites(ctx context.Context) error {
+	p := n.seat()
+	if p == nil {
+		return nil
+	}
+	var ended []storage.Note
+	for note, err := range n.store.Notes(inviteNote) {
+		inv, text, err := readInvite(note, err)
+		if err != nil || text == "" || n.showInvite(p, inv, text).State == "open" {
+			continue // a damaged one is named when they are listed
+		}
+		data, err := json.Marshal(inviteRecord{Version: inviteVersion, Doc: inv.Doc.Bytes()})
+		if err != nil {
+			return fmt.Errorf("write invite: %w", err)
+		}
+		ended = append(ended, storage.Note{ID: note.ID, Data: data})
+	}
+	// A network that was left meanwhile must not get notes again. Whoever changes it now may take long: the next sweep will do.
+	if len(ended) == 0 || !n.changing.TryLock() {
+		return nil
+	}
+	defer n.changing.Unlock()
+	if n.seat() != p {
+		return nil
+	}
+	return n.store.PutNotes(ctx, ended...)
+}
+
+// readInvite reads a record. text is empty when only the document is kept.
 func readInvite(note storage.Note, err error) (inv membership.Invite, text string, _ error) {
 	var r inviteRecord
 	if err == nil {
@@ -163,7 +199,11 @@ func readInvite(note storage.Note, err error) (inv membership.Invite, text strin
 	if err == nil && r.Version != inviteVersion {
 		err = fmt.Errorf("%w: version %d", storage.ErrFormat, r.Version)
 	}
-	if err == nil {
+	switch {
+	case err != nil:
+	case r.Text == "":
+		inv.Doc, err = membership.ParseDoc(r.Doc)
+	default:
 		inv, err = membership.ParseInvite(r.Text)
 	}
 	return inv, r.Text, err

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -46,7 +47,7 @@ func (n *Node) networkStatus() api.NetworkStatus {
 			st.Administrators++
 		}
 	}
-	st.Connected = len(p.host.Network().Peers())
+	st.Connected = p.connected()
 	st.Addresses = addressesOf(p.host)
 	st.Alerts = p.alerts.list(me, p.known(), now)
 	for _, l := range n.cfg.Limits.List() {
@@ -102,8 +103,8 @@ func (n *Node) Init(ctx context.Context, r api.InitRequest) (api.InitResult, err
 	return res, explained(err)
 }
 
-func (n *Node) init(ctx context.Context, r api.InitRequest) (api.InitResult, error) {
-	if err := n.none(); err != nil {
+func (n *Node) init(ctx context.Context, r api.InitRequest) (_ api.InitResult, err error) {
+	if err := n.none(ctx); err != nil {
 		return api.InitResult{}, err
 	}
 	peerName := cmp.Or(r.PeerName, n.settings.name())
@@ -120,6 +121,11 @@ func (n *Node) init(ctx context.Context, r api.InitRequest) (api.InitResult, err
 		if err := n.writeRecovery(r, root, charter); err != nil {
 			return api.InitResult{}, err
 		}
+		defer func() {
+			if err != nil { // it is of a network that is not there
+				err = errors.Join(err, os.Remove(r.RecoveryFile))
+			}
+		}()
 	} else if res.RecoveryWords, err = rootWords(root); err != nil {
 		return api.InitResult{}, err
 	}
@@ -143,11 +149,11 @@ func (n *Node) init(ctx context.Context, r api.InitRequest) (api.InitResult, err
 	return res, nil
 }
 
-// none fails while the peer is in a network.
-func (n *Node) none() error {
+// none fails while the peer is in a network. What an error left of the last one is removed: it would take the next one with it.
+func (n *Node) none(ctx context.Context) error {
 	p := n.seat()
 	if p == nil {
-		return nil
+		return n.finishLeaving(context.WithoutCancel(ctx))
 	}
 	_, name, _ := p.book.Network()
 	return api.Errorf(api.CodeConflict, "this peer is in the network %q already", name).
@@ -181,12 +187,16 @@ func (n *Node) join(ctx context.Context, r api.JoinRequest) (api.NetworkStatus, 
 		if id, _, _ := p.book.Network(); id == inv.Charter.Network() && p.book.Peer(p.id, p.svc.Now()).Invite == inv.ID() {
 			return n.networkStatus(), nil // asked again after a lost answer
 		}
-		return api.NetworkStatus{}, n.none()
+	}
+	if err := n.none(ctx); err != nil {
+		return api.NetworkStatus{}, err
 	}
 	name := cmp.Or(r.Name, n.settings.name())
 	if err := named("peer", name); err != nil {
 		return api.NetworkStatus{}, err
 	}
+	ctx, end := n.bound(ctx)
+	defer end()
 	ctx, cancel := context.WithTimeout(ctx, joinFor)
 	defer cancel()
 	joined, err := admission.Join(ctx, admission.JoinConfig{Door: n.host, Identity: n.identity.key(), Invite: inv, Name: name, Now: n.now})
@@ -315,7 +325,7 @@ func (n *Node) member(p *seat, in membership.Info, known map[peer.ID]memberSight
 	m.Version, m.LastSeen, m.Cloned = seen.version, at(seen.last), seen.cloned
 	if m.Self {
 		m.Version, m.LastSeen = n.cfg.Version, at(n.now())
-	} else if in.State == membership.StateValid { // one that was cut off has a moment to read why
+	} else if in.State == membership.StateValid && !p.isSilent(in.ID) { // one that was cut off has a moment to read why
 		m.Connection = n.connection(p.host, in.ID)
 	}
 	return m

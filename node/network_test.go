@@ -295,6 +295,10 @@ func TestCertificateNames(t *testing.T) {
 	if want := []string{"localhost", "nas.local", "nas.internal", "127.0.0.1"}; !slices.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}
+	a.cfg.TLS.Names = []string{"nas.internal"} // a's own dashboard has the name
+	if got := a.namesFor(p, p.book.Peer(id, p.svc.Now()), p.host.Network().ConnsToPeer(id)[0], []string{"nas.internal", "nas.local"}); len(got) != 1 {
+		t.Errorf("the name of the administrator's own dashboard: %v", got)
+	}
 	one, err := a.CA(t.Context())
 	if err != nil {
 		t.Fatal(err)

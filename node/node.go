@@ -271,14 +271,14 @@ func (n *Node) close() {
 	if n.store != nil {
 		n.warn("close store", n.store.Close())
 	}
-	if n.vault != nil {
-		n.vault.Close()
-	}
 	if n.tokens != nil {
 		n.warn("write uses of tokens", n.tokens.close())
 	}
 	if n.audit != nil { // after everybody who has something to say
 		n.warn("close audit log", n.audit.close())
+	}
+	if n.vault != nil { // after those two, whose files are sealed with one of its keys
+		n.vault.Close()
 	}
 	if n.home != nil {
 		n.warn("release lock", n.home.close())
@@ -320,6 +320,7 @@ func (n *Node) tick(ctx context.Context) {
 			swept = now
 			n.warn("sweep removed entries", n.lib.sweep(undoFor))
 			n.swarms.sweep()
+			n.warn("forget ended invites", n.sweepInvites(ctx))
 		}
 	}
 }

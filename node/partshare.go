@@ -50,6 +50,12 @@ func (p *partShare) begin(ctx context.Context, part *fetch.Partial) {
 	}
 	p.mu.Lock()
 	p.stop = p.n.swarms.begin(p.ref(), p.goal, part, p.src.voided)
+	if p.goal.members && p.goal.in != p.n.seat() { // it has left since, and may be in another network
+		p.stop(false)
+		p.stop = nil
+		p.mu.Unlock()
+		return
+	}
 	p.mu.Unlock()
 	p.src.serve(p.withdraw)
 }

@@ -218,6 +218,9 @@ func (n *Node) recoverAnew(ctx context.Context, r api.RecoverRequest, root crypt
 		return api.RecoverResult{}, api.Errorf(api.CodeUsage, "this peer knows no members of the network to keep or revoke").
 			WithHint("run this on a member; or join first, with an invite")
 	}
+	if err := n.none(ctx); err != nil {
+		return api.RecoverResult{}, err
+	}
 	now := n.now()
 	id := networkOf(root)
 	if len(charter.Bytes()) == 0 {

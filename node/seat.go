@@ -36,6 +36,8 @@ type seat struct {
 	n        *Node
 	began    time.Time
 
+	silent sync.Map // peer.ID of who is connected and did not answer the last time, to true
+
 	stop context.CancelFunc
 	done chan struct{} // closed when svc has ended
 }
@@ -220,6 +222,10 @@ func (p *seat) close() error {
 	if p == nil {
 		return nil
 	}
+	if p.stop == nil { // it was not started: what came after it could not be made
+		p.undo()
+		return nil
+	}
 	p.host.RemoveStreamHandler(exchange.Protocol)
 	err := p.server.Close()
 	p.stop()
@@ -247,15 +253,16 @@ func (n *Node) sighted(id peer.ID, addrs []ma.Multiaddr) {
 
 // How often the round trip to each connected member is measured, and how long an answer may take.
 const (
-	measureEvery = 15 * time.Second
-	measureFor   = 5 * time.Second
+	measureEvery = 9 * time.Second
+	measureFor   = 4 * time.Second
 )
 
 // certificateEvery is how often a certificate of the network is asked for while the dashboard has a makeshift one.
 const certificateEvery = 5 * time.Second
 
-// attend keeps the round trips to connected members, which libp2p remembers as averages, a new one's at once, and has the
-// dashboard's certificate exchanged when an administrator has come.
+// attend keeps the round trips to connected members, which libp2p remembers as averages, a new one's at once, notes who
+// does not answer, so that one that lost power is shown as gone long before its connection ends, and has the dashboard's certificate
+// exchanged when an administrator has come.
 func (p *seat) attend(ctx context.Context) {
 	asked := time.Time{}
 	last := map[peer.ID]time.Time{}
@@ -271,7 +278,12 @@ func (p *seat) attend(ctx context.Context) {
 			wg.Go(func() {
 				ctx, cancel := context.WithTimeout(ctx, measureFor)
 				defer cancel()
-				<-ping.Ping(network.WithNoDial(ctx, "measure"), p.host, id) // what it found is in the peerstore
+				r, ok := <-ping.Ping(network.WithNoDial(ctx, "measure"), p.host, id) // what it found is in the peerstore
+				if ok && r.Error == nil {
+					p.heard(id, true)
+				} else if errors.Is(ctx.Err(), context.DeadlineExceeded) { // any other error ends the connection, or this peer ends
+					p.heard(id, false)
+				}
 			})
 		}
 		if now.Sub(asked) >= certificateEvery && len(there) > 0 {
@@ -279,8 +291,41 @@ func (p *seat) attend(ctx context.Context) {
 			wg.Go(func() { p.n.settleCertificate(ctx) })
 		}
 		wg.Wait()
+		for id := range last {
+			if _, ok := there[id]; !ok {
+				p.silent.Delete(id)
+			}
+		}
 		last = there
 	}
+}
+
+// heard notes whether a connected member answers.
+func (p *seat) heard(id peer.ID, ok bool) {
+	was := p.isSilent(id)
+	if ok {
+		p.silent.Delete(id)
+	} else {
+		p.silent.Store(id, true)
+	}
+	if was == ok {
+		p.n.changed.Store(true)
+	}
+}
+
+func (p *seat) isSilent(id peer.ID) bool {
+	_, ok := p.silent.Load(id)
+	return ok
+}
+
+// connected counts the members that are connected and answer.
+func (p *seat) connected() (sum int) {
+	for _, id := range p.host.Network().Peers() {
+		if !p.isSilent(id) {
+			sum++
+		}
+	}
+	return sum
 }
 
 // countPeers is how many peers are connected, on either host.

@@ -113,6 +113,20 @@ func (s *swarms) drop(g *shared) {
 	}
 }
 
+// leave stops serving members of a network what gets without tickets have: those of the next network must not see it.
+func (s *swarms) leave() {
+	s.end(func() (gone []*shared) {
+		for _, vs := range s.keys {
+			for _, v := range vs {
+				if v.members {
+					gone = append(gone, v.shared)
+				}
+			}
+		}
+		return gone
+	})
+}
+
 // sweep ends what was served long enough.
 func (s *swarms) sweep() {
 	s.end(func() []*shared {

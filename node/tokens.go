@@ -80,6 +80,7 @@ func openTokens(dir string, seal fileSeal, now func() time.Time, log *slog.Logge
 	if err := private(t.path); err != nil {
 		return nil, err
 	}
+	plain := len(b) > 0 && b[0] != sealedText
 	var f tokenFile
 	if b, err = seal.unwrap("tokens.json", b); err == nil {
 		err = json.Unmarshal(b, &f)
@@ -93,6 +94,11 @@ func openTokens(dir string, seal fileSeal, now func() time.Time, log *slog.Logge
 	}
 	t.list = f.Tokens
 	t.index()
+	if plain && seal.on() { // the process died after a passphrase was set
+		if err := t.rewrite(); err != nil {
+			log.Warn("the list of tokens is not sealed yet", "err", err)
+		}
+	}
 	return t, nil
 }
 
@@ -307,6 +313,14 @@ func (t *tokens) CheckToken(secret, from string) (web.Bearer, error) {
 		r.LastUsed, r.LastFrom, t.used = &now, from, true
 	}
 	return b, nil
+}
+
+// TokenEnded is web.Bearers.
+func (t *tokens) TokenEnded(id string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	i := slices.IndexFunc(t.list, func(r tokenRecord) bool { return r.ID == id })
+	return i < 0 || t.list[i].state(t.now()) != "active"
 }
 
 // tick writes last uses, at most once a minute. A peer that dies forgets those of the last minute.

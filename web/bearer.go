@@ -34,6 +34,8 @@ type Bearers interface {
 	// CheckToken finds the token of a secret that came from an address, and notes its use. Errors wrap one of
 	// ErrTokenMalformed, ErrTokenUnknown, ErrTokenExpired and ErrTokenRevoked; with the last two the Bearer is set.
 	CheckToken(secret, from string) (Bearer, error)
+	// TokenEnded tells whether the token of an id has expired or was revoked, or is none.
+	TokenEnded(id string) bool
 }
 
 const (

@@ -183,6 +183,11 @@ func (s *Server) guard(row route, need access.Right, h http.HandlerFunc) http.Ha
 		if r.Body != nil && r.Body != http.NoBody {
 			r.Body = s.limitBody(w, r.Body, row.class)
 		}
+		if row.class == classStream || row.class == classBulk {
+			ctx, stop := s.while(r.Context(), c)
+			defer stop()
+			r = r.WithContext(ctx)
+		}
 		h(w, r)
 	}
 }

@@ -198,6 +198,13 @@ func (s *Sessions) end(n *session) {
 	s.drop(n)
 }
 
+// ended tells whether a session is over.
+func (s *Sessions) ended(n *session) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sessions[n.id] != n || !s.now().Before(s.expires(n))
+}
+
 func (s *Sessions) until(n *session) time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()

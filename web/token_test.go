@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"cairn/consensus/access"
@@ -15,7 +16,9 @@ import (
 )
 
 // bearers knows three good tokens and three bad ones.
-type bearers struct{}
+type bearers struct{ ended atomic.Bool }
+
+func (b *bearers) TokenEnded(string) bool { return b.ended.Load() }
 
 func (*bearers) CheckToken(secret, _ string) (web.Bearer, error) {
 	scope, good := strings.CutPrefix(secret, "good-")

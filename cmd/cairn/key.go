@@ -17,8 +17,8 @@ func newKey(e *env) *cobra.Command {
 		Long: `The file "keys" in the data directory holds everything secret: who this peer is, and the keys
 under which its store is sealed. With a passphrase a stolen copy of the data directory gives no
 content of the store, no keys, names, paths or tickets. Not covered: files that you downloaded
-or refer to, the hashes and sizes of blocks, config.toml, the audit log, and the keys of
-certificates from ACME.
+or refer to, the hashes and sizes of blocks, config.toml, ports, limits of bandwidth, and the
+keys of certificates from ACME.
 
 A peer under a passphrase asks for it when it starts. Where nobody can be asked it comes from
 a file descriptor (--passphrase-fd N) or the systemd credential cairn.passphrase, never from the

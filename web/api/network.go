@@ -168,7 +168,7 @@ type InviteRequest struct {
 // Invite is an invite that this peer made.
 type Invite struct {
 	ID          string    `json:"id"`
-	Text        string    `json:"text" doc:"The invite itself; who has it can join"`
+	Text        string    `json:"text" doc:"The invite itself; who has it can join. Empty once nobody can"`
 	Role        string    `json:"role" enum:"reader,member,admin"`
 	Coordinator bool      `json:"coordinator"`
 	Zone        string    `json:"zone,omitempty"`

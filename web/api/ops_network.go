@@ -121,7 +121,10 @@ func (s *service) inviteQR(ctx context.Context, id string) ([]byte, error) {
 	}
 	i := slices.IndexFunc(all, func(v Invite) bool { return v.ID == id })
 	if i < 0 {
-		return nil, Errorf(CodeNotFound, "there is no invite %s", quote(id)).WithHint("cairn invites shows what there is")
+		return nil, Errorf(CodeNotFound, "there is no invite %s", quote(id)).WithHint("cairn invite ls shows what there is")
+	}
+	if all[i].Text == "" {
+		return nil, Errorf(CodeConflict, "nobody can join with the invite %s any more", quote(id)).WithHint("cairn invite makes another")
 	}
 	return qrSVG(all[i].Text)
 }

@@ -1440,7 +1440,7 @@ export interface components {
             role: "reader" | "member" | "admin";
             /** @enum {string} */
             state: "open" | "used" | "expired" | "revoked";
-            /** @description The invite itself; who has it can join */
+            /** @description The invite itself; who has it can join. Empty once nobody can */
             text: string;
             /** @description Peer ids that joined by it */
             used: string[];
