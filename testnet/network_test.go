@@ -235,8 +235,7 @@ func wrapped(text string) string {
 
 // invite is a line of `cairn invite ls --json`.
 type invite struct {
-	Text, State string
-	Used        []string
+	State string
 }
 
 // invites lists those that the peer made.
