@@ -174,6 +174,9 @@ func (n *Node) Join(ctx context.Context, r api.JoinRequest) (api.NetworkStatus, 
 	n.changing.Lock()
 	defer n.changing.Unlock()
 	st, err := n.join(ctx, r)
+	if errors.Is(err, context.Canceled) && n.leaving() {
+		err = errHandover // whoever asked can ask the next peer of this home, and gets the same answer
+	}
 	api.About(ctx, st.ID)
 	return st, explained(err)
 }
