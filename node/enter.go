@@ -300,13 +300,17 @@ func (p *seat) settled() bool {
 	if p.n.now().Sub(p.began) > settleFor {
 		return true
 	}
-	others := 0
+	return len(p.host.Network().Peers()) >= p.others()
+}
+
+// others counts the other members in force.
+func (p *seat) others() (sum int) {
 	for _, in := range p.book.Members(p.svc.Now()) {
 		if in.State == membership.StateValid && in.ID != p.id {
-			others++
+			sum++
 		}
 	}
-	return len(p.host.Network().Peers()) >= others
+	return sum
 }
 
 // addressesOf are the multiaddrs under which others reach a host, its id included.
