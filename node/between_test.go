@@ -255,3 +255,47 @@ func TestGetOfMembersGoesOn(t *testing.T) {
 		t.Errorf("%s, %v", got.Visibility, err)
 	}
 }
+
+// TestHideEndsSessions: members that are fetching what is made private get no more of it, and nor does the network that is joined
+// while an import for the last one goes on.
+func TestHideEndsSessions(t *testing.T) {
+	a, _ := founded(t, Config{})
+	b := joined(t, a, "second", api.InviteRequest{})
+	path := filepath.Join(t.TempDir(), "file")
+	write(t, path, 4<<20)
+	r, err := a.Add(t.Context(), api.AddRequest{Path: path}, sink{t})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.SetLimits(t.Context(), api.Limits{Down: 64 << 10}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	done := make(chan error, 1)
+	go func() {
+		_, err := b.Get(ctx, api.GetRequest{Ref: r.Entry.CID, Output: filepath.Join(t.TempDir(), "copy")}, sink{t})
+		done <- err
+	}()
+	eventually(t, "it is under way", 10*time.Second, func() bool { return a.seat().server.Stats().LeavesSent > 0 })
+	if _, err := a.Add(t.Context(), api.AddRequest{Path: path, Visibility: visibleNobody}, sink{t}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the session has ended", 5*time.Second, func() bool { return a.seat().server.Stats().Sessions == 0 })
+	cancel() // it waits for somebody else who has it
+	if err := <-done; err == nil {
+		t.Error("it came all the same")
+	}
+
+	was := a.seat()
+	if err := a.Leave(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.Init(t.Context(), api.InitRequest{Name: "next"}); err != nil {
+		t.Fatal(err)
+	}
+	e, err := a.importPaths(t.Context(), imported{paths: []string{path}, name: "file", origin: "add", visibility: visibleNetwork, seat: was}, sink{t})
+	if err != nil || e.Visibility != visibleNobody {
+		t.Errorf("shown to the next network: %+v, %v", e, err)
+	}
+}
