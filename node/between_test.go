@@ -1,10 +1,12 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -156,10 +158,144 @@ func TestJoinEndsWithNode(t *testing.T) {
 	stop()
 	select {
 	case err := <-done:
-		if err == nil {
-			t.Error("joined")
+		if code(t, err) != api.CodeHandover {
+			t.Errorf("%v", err)
 		}
 	case <-time.After(3 * time.Second):
 		t.Error("it still tries")
+	}
+}
+
+// TestGetEndsWithMembership: a get without a ticket does not wait for members that will never speak to this peer again.
+func TestGetEndsWithMembership(t *testing.T) {
+	a, _ := founded(t, Config{})
+	b := joined(t, a, "second", api.InviteRequest{})
+	e, _ := added(t, a, "")
+	if _, err := b.SetLimits(t.Context(), api.Limits{Down: 64 << 10}); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() {
+		_, err := b.Get(t.Context(), api.GetRequest{Ref: e.CID, Output: filepath.Join(t.TempDir(), "copy"), WaitSeconds: 600}, sink{t})
+		done <- err
+	}()
+	eventually(t, "it is under way", 10*time.Second, func() bool { return a.seat().server.Stats().Sessions > 0 })
+	if _, err := a.RevokeMember(t.Context(), "second", api.RevokeRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-done:
+		if code(t, err) != api.CodeNotPermitted || !strings.Contains(err.Error(), "revoked") {
+			t.Errorf("%v", err)
+		}
+	case <-time.After(15 * time.Second):
+		t.Error("it waits for ever")
+	}
+	_, err := b.Get(t.Context(), api.GetRequest{Ref: e.CID, Output: filepath.Join(t.TempDir(), "copy")}, sink{t})
+	if code(t, err) != api.CodeNotPermitted || !strings.Contains(err.Error(), "revoked") {
+		t.Errorf("another one: %v", err)
+	}
+}
+
+// TestLeaveIsHeard: who leaves just after its start tells the others.
+func TestLeaveIsHeard(t *testing.T) {
+	a, _ := founded(t, Config{})
+	home := t.TempDir()
+	b, stop := start(t, home)
+	join(t, a, b, "second", api.InviteRequest{})
+	was := b.identity.id().String()
+	stop()
+	b, _ = start(t, home)
+	if err := b.Leave(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if m, err := a.Member(t.Context(), was); err != nil || m.State != "left" {
+		t.Errorf("%+v, %v", m, err)
+	}
+}
+
+// TestGetOfMembersGoesOn: a get without a ticket that was interrupted goes on with what members have, and shows nobody what was here under
+// no name of its own.
+func TestGetOfMembersGoesOn(t *testing.T) {
+	a, _ := founded(t, Config{})
+	b := joined(t, a, "second", api.InviteRequest{})
+	e, want := added(t, a, "")
+	dst := filepath.Join(t.TempDir(), "copy")
+	if _, err := b.SetLimits(t.Context(), api.Limits{Down: 64 << 10}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		_, err := b.Get(ctx, api.GetRequest{Ref: e.CID, Output: dst}, sink{t})
+		done <- err
+	}()
+	root, err := cid.Decode(e.CID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "its root is here", 10*time.Second, func() bool {
+		ok, err := b.store.Has(t.Context(), root)
+		return ok && err == nil
+	})
+	cancel()
+	if err := <-done; err == nil {
+		t.Fatal("it was not interrupted")
+	}
+	if _, err := b.SetLimits(t.Context(), api.Limits{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Get(t.Context(), api.GetRequest{Ref: e.CID, Output: dst}, sink{t}); err != nil {
+		t.Fatal(err)
+	}
+	if have, err := os.ReadFile(dst); err != nil || !bytes.Equal(have, want) {
+		t.Errorf("the copy differs (%v)", err)
+	}
+	if got, err := b.Entry(t.Context(), e.CID); err != nil || got.Visibility != visibleNobody {
+		t.Errorf("%s, %v", got.Visibility, err)
+	}
+}
+
+// TestHideEndsSessions: members that are fetching what is made private get no more of it, and nor does the network that is joined
+// while an import for the last one goes on.
+func TestHideEndsSessions(t *testing.T) {
+	a, _ := founded(t, Config{})
+	b := joined(t, a, "second", api.InviteRequest{})
+	path := filepath.Join(t.TempDir(), "file")
+	write(t, path, 4<<20)
+	r, err := a.Add(t.Context(), api.AddRequest{Path: path}, sink{t})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.SetLimits(t.Context(), api.Limits{Down: 64 << 10}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	done := make(chan error, 1)
+	go func() {
+		_, err := b.Get(ctx, api.GetRequest{Ref: r.Entry.CID, Output: filepath.Join(t.TempDir(), "copy")}, sink{t})
+		done <- err
+	}()
+	eventually(t, "it is under way", 10*time.Second, func() bool { return a.seat().server.Stats().LeavesSent > 0 })
+	if _, err := a.Add(t.Context(), api.AddRequest{Path: path, Visibility: visibleNobody}, sink{t}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the session has ended", 5*time.Second, func() bool { return a.seat().server.Stats().Sessions == 0 })
+	cancel() // it waits for somebody else who has it
+	if err := <-done; err == nil {
+		t.Error("it came all the same")
+	}
+
+	was := a.seat()
+	if err := a.Leave(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.Init(t.Context(), api.InitRequest{Name: "next"}); err != nil {
+		t.Fatal(err)
+	}
+	e, err := a.importPaths(t.Context(), imported{paths: []string{path}, name: "file", origin: "add", visibility: visibleNetwork, seat: was}, sink{t})
+	if err != nil || e.Visibility != visibleNobody {
+		t.Errorf("shown to the next network: %+v, %v", e, err)
 	}
 }

@@ -22,6 +22,7 @@ import (
 	"cairn/swarm/transport"
 	"cairn/web/api"
 
+	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -86,7 +87,10 @@ func (r records) Records() iter.Seq2[admission.Record, error] {
 // that was redeemed can be again.
 func (n *Node) enter(ctx context.Context, recs []admission.Record) error {
 	ctx = context.WithoutCancel(ctx)
-	err := (records{n.store}).Put(ctx, recs)
+	err := n.lib.hideAll() // what an import that went on while the last network was left has shown to it
+	if err == nil {
+		err = (records{n.store}).Put(ctx, recs)
+	}
 	var p *seat
 	if err == nil {
 		p, err = n.newSeat()
@@ -218,7 +222,7 @@ func (n *Node) exit(ctx context.Context) error {
 	}
 	p := n.current.Swap(nil)
 	n.warn("leave the network", p.close())
-	n.swarms.leave()
+	n.swarms.leave(cid.Undef) // those of the next network must not see it
 	n.changed.Store(true)
 	return n.finishLeaving(ctx)
 }
@@ -300,13 +304,17 @@ func (p *seat) settled() bool {
 	if p.n.now().Sub(p.began) > settleFor {
 		return true
 	}
-	others := 0
+	return len(p.host.Network().Peers()) >= p.others()
+}
+
+// others counts the other members in force.
+func (p *seat) others() (sum int) {
 	for _, in := range p.book.Members(p.svc.Now()) {
 		if in.State == membership.StateValid && in.ID != p.id {
-			others++
+			sum++
 		}
 	}
-	return len(p.host.Network().Peers()) >= others
+	return sum
 }
 
 // addressesOf are the multiaddrs under which others reach a host, its id included.

@@ -24,6 +24,9 @@ type goal struct {
 	tickets []ticket.Ticket
 	members bool  // it has no ticket: members of the network have it; tickets are those of ticket.ForMembers
 	in      *seat // with members: of which network
+	// held, with members: some of it is here under no name of its own, all of it or what an earlier get left. It may be part of something
+	// private, so it is neither served nor shown to others.
+	held bool
 }
 
 // here tells whether this peer holds the object itself.
@@ -43,6 +46,9 @@ func (n *Node) goal(r api.GetRequest) (goal, error) {
 			return goal{}, err
 		}
 		g := goal{root: root, name: e.Name, size: -1}
+		if g.in = n.seat(); e.ID == "" && g.in != nil {
+			g.members, g.held = true, true
+		}
 		if e.ID != "" {
 			g.size = e.Size
 		}
@@ -152,7 +158,7 @@ func (n *Node) fetch(ctx context.Context, g goal, r api.GetRequest, path string,
 	cancel()
 	src.close()
 	err = src.blame(err)
-	if g.members && refused(err) {
+	if p := n.seat(); g.members && err != nil && (refused(err) || p != nil && p.inForce() != nil) {
 		err = n.nobodyHas(g.root)
 	}
 	if errors.Is(err, context.Canceled) && n.leaving() {
@@ -193,7 +199,7 @@ func (n *Node) keep(ctx context.Context, w *storage.Writer, g goal, res fetch.Re
 	}
 	sum := dag.Summary{Root: g.root, Kind: res.Tree.Kind(), Size: res.Size, Files: res.Files, Leaves: int64(res.Tree.NumLeaves())}
 	e := storage.Entry{Name: g.name, Origin: "get", Path: res.Path}
-	if may, _ := n.mayShow(); g.members && may && g.in == n.seat() {
+	if may, _ := n.mayShow(); g.members && !g.held && may && g.in == n.seat() {
 		e.Visibility = visibleNetwork // who has fetched it gives it on
 	}
 	_, err := n.commit(ctx, w, e, sum, nil)

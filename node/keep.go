@@ -7,7 +7,6 @@ import (
 
 	"cairn/storage"
 	"cairn/storage/dag"
-	"cairn/swarm/exchange"
 	"cairn/web/api"
 
 	"github.com/ipfs/go-cid"
@@ -136,8 +135,8 @@ func (n *Node) Remove(_ context.Context, ref string) (api.Entry, error) {
 	for _, t := range e.Tickets {
 		n.server.Drop(t.ID, errRevoked) // who asks from now on is refused; a file that is gone is something else
 	}
-	if p := n.seat(); p != nil && e.Visibility == visibleNetwork {
-		p.server.Drop(ofMember+e.CID, exchange.ErrGone)
+	if root, err := cid.Decode(e.CID); err == nil && e.Visibility == visibleNetwork {
+		n.hidden(root)
 	}
 	return e, nil
 }

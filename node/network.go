@@ -70,10 +70,10 @@ func (n *Node) needAdmin(what string) (*seat, error) {
 	if err != nil {
 		return nil, err
 	}
-	switch me := p.book.Peer(p.id, p.svc.Now()); {
-	case me.State != membership.StateValid:
-		return nil, api.Errorf(api.CodeNotPermitted, "this peer's membership is not in force: %s", me.Reason)
-	case !me.Admin:
+	if err := p.inForce(); err != nil {
+		return nil, err
+	}
+	if me := p.svc.Self(); !me.Admin {
 		return nil, api.Errorf(api.CodeNotPermitted, "only an administrator can %s, and this peer is a %s", what, roleName(me.Terms.Role)).
 			WithHint("%s", whoCan(p))
 	}
@@ -174,6 +174,9 @@ func (n *Node) Join(ctx context.Context, r api.JoinRequest) (api.NetworkStatus, 
 	n.changing.Lock()
 	defer n.changing.Unlock()
 	st, err := n.join(ctx, r)
+	if errors.Is(err, context.Canceled) && n.leaving() {
+		err = errHandover // whoever asked can ask the next peer of this home, and gets the same answer
+	}
 	api.About(ctx, st.ID)
 	return st, explained(err)
 }
@@ -229,7 +232,10 @@ func (n *Node) leave(ctx context.Context, p *seat) error {
 	if err := n.lib.hideAll(); err != nil {
 		return err
 	}
-	if p.book.Peer(p.id, p.svc.Now()).State == membership.StateValid {
+	if p.inForce() == nil {
+		if p.others() > 0 {
+			n.meetAny(ctx) // a peer that has just started is connected in a moment, and nobody can tell the others later
+		}
 		if _, err := p.svc.Leave(ctx, ""); err != nil {
 			return err
 		}

@@ -41,7 +41,7 @@ func (p *partShare) begin(ctx context.Context, part *fetch.Partial) {
 	p.mu.Lock()
 	p.part = part
 	p.mu.Unlock()
-	if p.src.alone() || p.goal.here() {
+	if p.src.alone() || p.goal.here() || p.goal.held {
 		return
 	}
 	if err := p.writer.Commit(ctx); err != nil {

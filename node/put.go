@@ -32,12 +32,13 @@ func (n *Node) Share(ctx context.Context, r api.ShareRequest, s api.Sink) (api.S
 	if _, err := n.lib.newTicket(emptyRoot(), name, 0, r.TicketOptions); err != nil {
 		return api.ShareResult{}, explain(err) // before the long work, not after
 	}
+	in := n.seat()
 	visible, err := n.visibility(r.Visibility, "")
 	if err != nil {
 		return api.ShareResult{}, explained(err)
 	}
 	e, err := n.importPaths(ctx, imported{paths: r.Paths, name: name, origin: "share", copied: r.Copy, preserve: r.Preserve,
-		visibility: visible, ticket: &r.TicketOptions}, s)
+		visibility: visible, seat: in, ticket: &r.TicketOptions}, s)
 	if err != nil {
 		return api.ShareResult{}, explain(err)
 	}
@@ -46,12 +47,13 @@ func (n *Node) Share(ctx context.Context, r api.ShareRequest, s api.Sink) (api.S
 
 // Add imports a path.
 func (n *Node) Add(ctx context.Context, r api.AddRequest, s api.Sink) (api.AddResult, error) {
+	in := n.seat()
 	visible, err := n.visibility(r.Visibility, visibleNetwork)
 	if err != nil {
 		return api.AddResult{}, explained(err)
 	}
 	e, err := n.importPaths(ctx, imported{paths: []string{r.Path}, name: filepath.Base(r.Path), origin: "add", copied: r.Copy,
-		preserve: r.Preserve, visibility: visible}, s)
+		preserve: r.Preserve, visibility: visible, seat: in}, s)
 	return api.AddResult{Entry: e}, explained(err)
 }
 
@@ -61,6 +63,7 @@ type imported struct {
 	name, origin     string
 	copied, preserve bool
 	visibility       string             // "": as it is, or private
+	seat             *seat              // in the network to which it is shown, if it is
 	ticket           *api.TicketOptions // nil: none
 }
 
@@ -95,6 +98,9 @@ func (n *Node) importPaths(ctx context.Context, in imported, s api.Sink) (api.En
 		sum, err := dag.ImportPaths(ctx, paths, o, w)
 		if err != nil {
 			return api.Entry{}, err
+		}
+		if in.visibility == visibleNetwork && n.seat() != in.seat { // not the network that it was meant for
+			in.visibility = visibleNobody
 		}
 		e := storage.Entry{Name: in.name, Origin: in.origin, Owned: in.copied, Path: path, Visibility: in.visibility}
 		return n.commit(ctx, w, e, sum, in.ticket)
@@ -161,7 +167,9 @@ func (n *Node) importing(ctx context.Context, name string, total int64, s api.Si
 // commit makes the entry of a finished import durable. Without a word about its visibility that stays as it was.
 func (n *Node) commit(ctx context.Context, w *storage.Writer, e storage.Entry, sum dag.Summary, t *api.TicketOptions) (api.Entry, error) {
 	e.Root, e.Kind, e.Size, e.Files, e.Leaves = sum.Root, sum.Kind.String(), sum.Size, sum.Files, sum.Leaves
+	hides := false
 	if old, ok := n.lib.same(e); ok {
+		hides = old.Visibility == visibleNetwork && e.Visibility == visibleNobody
 		old.Visibility = cmp.Or(e.Visibility, old.Visibility)
 		e = old
 	} else {
@@ -177,7 +185,11 @@ func (n *Node) commit(ctx context.Context, w *storage.Writer, e storage.Entry, s
 	if err := w.Commit(ctx, e); err != nil {
 		return api.Entry{}, err
 	}
-	return n.lib.added(e), nil
+	out := n.lib.added(e)
+	if hides {
+		n.hidden(e.Root)
+	}
+	return out, nil
 }
 
 // Upload takes a file from the browser into owned storage. size is -1 when the browser did not say.

@@ -90,14 +90,22 @@ func (n *Node) mayShow() (bool, error) {
 	if p == nil {
 		return false, errNoNetwork()
 	}
-	switch me := p.book.Peer(p.id, p.svc.Now()); {
-	case me.State != membership.StateValid:
-		return false, api.Errorf(api.CodeNotPermitted, "this peer's membership is not in force: %s", me.Reason)
-	case me.Terms.Role < membership.Member:
+	if err := p.inForce(); err != nil {
+		return false, err
+	}
+	if p.svc.Self().Terms.Role < membership.Member {
 		return false, api.Errorf(api.CodeNotPermitted, "this peer is a reader of its network: it fetches, and shows nothing to the others").
 			WithHint("share it with a ticket instead, or ask an administrator for an invite of role member")
 	}
 	return true, nil
+}
+
+// inForce fails while this peer is no member in force.
+func (p *seat) inForce() error {
+	if me := p.svc.Self(); me.State != membership.StateValid {
+		return api.Errorf(api.CodeNotPermitted, "this peer's membership is not in force: %s", me.Reason)
+	}
+	return nil
 }
 
 // holders are the connected members that may have something to give.
@@ -127,6 +135,9 @@ func (n *Node) nobodyHas(root cid.Cid) error {
 	p := n.seat()
 	if p == nil {
 		return errNoNetwork()
+	}
+	if err := p.inForce(); err != nil {
+		return err
 	}
 	asked := len(p.holders())
 	if asked == 0 {
@@ -180,10 +191,26 @@ func (s *sources) askMembers(ctx context.Context, g goal) {
 	s.release()
 	s.mu.Unlock()
 	for pause(ctx, membersEvery) {
-		if p := s.n.seat(); p != nil {
-			ask(p.holders())
+		if why := s.n.ousted(g.in); why != nil { // it would wait for ever, or ask the members of the next network
+			s.mu.Lock()
+			s.ousted = why
+			s.mu.Unlock()
+			s.cancel()
+			return
 		}
+		ask(g.in.holders())
 	}
+}
+
+// ousted tells why this peer will not again be a member of the network of a place that it had; nil: it may.
+func (n *Node) ousted(p *seat) error {
+	if p == nil || n.seat() != p {
+		return api.Errorf(api.CodeNotPermitted, "this peer is not in the network any more in which it was fetching")
+	}
+	if st := p.svc.Self().State; st != membership.StateRevoked && st != membership.StateLeft {
+		return nil
+	}
+	return p.inForce()
 }
 
 // askFor finds a connected member that has an object, for reading it in place.

@@ -44,6 +44,7 @@ type sources struct {
 	failed   map[peer.ID]error      // why a ticket's peer could not be dialled
 	liars    map[peer.ID]bool       // no ticket names them, and they are not wanted again
 	nobody   error                  // why no member could be asked
+	ousted   error                  // why members will never again be
 	void     map[ticket.KeyID]error // what a ticket's peer said when it ended the ticket
 	probes   budget                 // of connection attempts that somebody else may have aimed
 	stuck    *time.Timer            // runs while the fetch waits; see waiting
@@ -59,16 +60,22 @@ func (n *Node) sources(ctx context.Context, g goal, r api.GetRequest) (*sources,
 	if r.WaitSeconds > 0 {
 		s.wait = time.Duration(r.WaitSeconds) * time.Second
 	}
-	if g.here() {
-		tree, release, err := n.trees.open(ctx, g.root)
-		if err != nil {
+	release := func() {}
+	if g.here() || g.held {
+		tree, done, err := n.trees.open(ctx, g.root)
+		switch {
+		case err == nil:
+			s.now, release = []fetch.Source{fetch.NewLocalSource(n.host.ID(), n.store, tree)}, done
+		case g.here():
 			return nil, err
 		}
-		s.now = []fetch.Source{fetch.NewLocalSource(n.host.ID(), n.store, tree)}
+	}
+	if g.here() {
 		s.cancel = release
 		return s, nil
 	}
-	s.ctx, s.cancel = context.WithCancel(ctx)
+	ctx, cancel := context.WithCancel(ctx)
+	s.ctx, s.cancel = ctx, sync.OnceFunc(func() { cancel(); release() })
 	hope, giveUp := context.WithCancel(s.ctx)
 	s.joining, s.giveUpHope = make(chan fetch.Source), giveUp
 	s.open, s.held = true, 1 // until all are there
@@ -460,6 +467,9 @@ func (s *sources) blame(err error) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.ousted != nil {
+		return s.ousted
+	}
 	if why := s.verdict(); why != nil {
 		return why
 	}

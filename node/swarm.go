@@ -113,12 +113,12 @@ func (s *swarms) drop(g *shared) {
 	}
 }
 
-// leave stops serving members of a network what gets without tickets have: those of the next network must not see it.
-func (s *swarms) leave() {
+// leave stops serving members of a network what gets without tickets have, of one object or (cid.Undef) of all.
+func (s *swarms) leave(root cid.Cid) {
 	s.end(func() (gone []*shared) {
 		for _, vs := range s.keys {
 			for _, v := range vs {
-				if v.members {
+				if v.members && (!root.Defined() || v.root.Equals(root)) {
 					gone = append(gone, v.shared)
 				}
 			}

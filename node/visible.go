@@ -88,6 +88,14 @@ func (l *library) hideAll() error {
 	return errors.Join(errs...)
 }
 
+// hidden ends what members are fetching of an object that is shown to them no more. One who still may comes back.
+func (n *Node) hidden(root cid.Cid) {
+	n.swarms.leave(root)
+	if p := n.seat(); p != nil {
+		p.server.Drop(ofMember+root.String(), exchange.ErrGone)
+	}
+}
+
 // visibility is what an entry becomes for a request that says want, and where saying nothing means usual.
 func (n *Node) visibility(want, usual string) (string, error) {
 	may, why := n.mayShow()

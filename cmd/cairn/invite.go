@@ -328,7 +328,7 @@ func (e *env) stdinTTY() bool { return isTerminal(e.stdin) }
 func runJoin(ctx context.Context, e *env, o joinOptions) error {
 	var st api.NetworkStatus
 	var mode string
-	err := e.withPeer(ctx, peerNeed{}, func(ctx context.Context, p remote, s api.Status) (err error) {
+	err := e.withPeer(ctx, peerNeed{again: true}, func(ctx context.Context, p remote, s api.Status) (err error) {
 		mode = s.Mode
 		st, err = p.Join(ctx, api.JoinRequest{Invite: o.invite, Name: o.name})
 		return err
