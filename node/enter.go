@@ -376,7 +376,7 @@ func (a *alerts) skew(id peer.ID, name string, d time.Duration) {
 		since = old.Since
 	}
 	a.skews[id] = api.Alert{Kind: "clock", MemberID: id.String(), Since: since,
-		Message: fmt.Sprintf("the clock of %s is %s ours by %s", name, how, d.Abs().Round(time.Minute)),
+		Message: fmt.Sprintf("the clock of %s is %s ours by %s", name, how, roughly(d.Abs())),
 		Hint:    "set the clock of the machine that is wrong: certificates depend on it"}
 }
 

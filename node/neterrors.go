@@ -32,7 +32,7 @@ func explainMembership(err error) *api.Error {
 		if refused.Skew > 0 {
 			way = "behind"
 		}
-		clocks = fmt.Sprintf("; the clock of this machine is %s %s that of the member that was asked", refused.Skew.Abs().Round(time.Second), way)
+		clocks = fmt.Sprintf("; the clock of this machine is %s %s that of the member that was asked", roughly(refused.Skew.Abs()), way)
 	}
 	for _, c := range []struct {
 		is         error
@@ -44,7 +44,7 @@ func explainMembership(err error) *api.Error {
 		{membership.ErrRevoked, api.CodeNotPermitted, "an administrator has ended this invite or revoked this peer", ask},
 		{membership.ErrNotFor, api.CodeNotPermitted, "the invite is for another peer", "`cairn id --member` prints the id of this one; ask for an invite made for it"},
 		{membership.ErrForeign, api.CodeNotPermitted, "this is of another network", "check which network the other machine is in with `cairn network`"},
-		{membership.ErrEarly, api.CodeNotPermitted, "it is from the future: the clock of this machine or of the one that made it is wrong by more than a day" + clocks, "set the clocks and try again"},
+		{membership.ErrEarly, api.CodeNotPermitted, "what the network has signed is from the future: the clock of this machine or of the one that made it is wrong by more than a day" + clocks, "set the clocks and try again"},
 		{membership.ErrAuthority, api.CodeNotPermitted, plainCause(err), "ask another administrator"},
 		{membership.ErrNewer, api.CodeUnavailable, "the network speaks a newer version", "install a newer version of cairn"},
 		{membership.ErrAltered, api.CodeIntegrity, "a document of the network was altered on its way", "try again, or ask for a new invite"},
@@ -89,4 +89,20 @@ func explainAdmission(err error) *api.Error {
 		return api.Errorf(api.CodeIntegrity, "the other peer does not speak as a member does").WithHint("do not trust that peer")
 	}
 	return nil
+}
+
+// roughly writes a length of time for people, in one unit or two.
+func roughly(d time.Duration) string {
+	h, m := int(d.Hours()), int(d.Minutes())%60
+	switch {
+	case h >= 48:
+		return fmt.Sprintf("%d days", (h+12)/24)
+	case h > 0 && m > 0:
+		return fmt.Sprintf("%d h %d min", h, m)
+	case h > 0:
+		return fmt.Sprintf("%d h", h)
+	case d >= time.Minute:
+		return fmt.Sprintf("%d min", m)
+	}
+	return fmt.Sprintf("%d s", int(d.Seconds()))
 }

@@ -52,6 +52,9 @@ func (n *Node) Add(ctx context.Context, r api.AddRequest, s api.Sink) (api.AddRe
 	if err != nil {
 		return api.AddResult{}, explained(err)
 	}
+	if _, why := n.mayShow(); why != nil && n.seat() != nil && r.Visibility == "" && s != nil {
+		s.Warn(api.Warning{Message: "it is not shown to the network: " + explain(why).Message})
+	}
 	e, err := n.importPaths(ctx, imported{paths: []string{r.Path}, name: filepath.Base(r.Path), origin: "add", copied: r.Copy,
 		preserve: r.Preserve, visibility: visible, seat: in}, s)
 	return api.AddResult{Entry: e}, explained(err)

@@ -313,7 +313,7 @@ func (p *seat) attend(ctx context.Context) {
 				}
 			})
 		}
-		if now.Sub(asked) >= certificateEvery && len(there) > 0 {
+		if now.Sub(asked) >= certificateEvery {
 			asked = now
 			wg.Go(func() { p.n.settleCertificate(ctx) })
 		}
