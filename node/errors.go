@@ -15,7 +15,6 @@ import (
 	"cairn/swarm/exchange"
 	"cairn/swarm/fetch"
 	"cairn/swarm/ticket"
-	"cairn/swarm/transport"
 	"cairn/web/api"
 )
 
@@ -139,8 +138,6 @@ func explainExchange(err error) *api.Error {
 		return api.Errorf(api.CodeIntegrity, "the sender sent what was not asked for").WithHint("do not trust that peer")
 	case errors.Is(err, exchange.ErrFailed):
 		return api.Errorf(api.CodeUnavailable, "the sender had an error of its own").WithHint("ask the sender to look at its log")
-	case errors.Is(err, transport.ErrListen):
-		return api.Errorf(api.CodeFailed, "%s", plain(err)).WithHint("another program may use the port: choose one with --listen, or stop that program")
 	}
 	var m *exchange.MissingError
 	if errors.As(err, &m) {

@@ -2,11 +2,13 @@ package node
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"cairn/swarm/transport"
+	"cairn/web/api"
 
 	"github.com/libp2p/go-libp2p/core/host"
 	ma "github.com/multiformats/go-multiaddr"
@@ -76,6 +78,18 @@ func (n *Node) listen(c transport.Config, file string, configured []string, usua
 		if i < len(tries)-1 {
 			n.log.Debug("can not listen, trying the next", "part", "swarm", "err", err)
 		}
+	}
+	if errors.Is(err, transport.ErrListen) {
+		var at []string
+		for _, a := range tries[len(tries)-1] {
+			at = append(at, a.String())
+		}
+		flag := "--listen"
+		if file == memberPorts {
+			flag = "--member-listen"
+		}
+		return nil, api.Errorf(api.CodeFailed, "the peer can not listen on %s", strings.Join(at, ", ")).
+			WithHint("another program may use the port: choose one with %s, or stop that program", flag).Because(err)
 	}
 	if err != nil {
 		return nil, err

@@ -359,10 +359,8 @@ func (n *Node) revokeMember(ctx context.Context, ref string, r api.RevokeRequest
 	if who.State == membership.StateRevoked || who.State == membership.StateLeft {
 		return api.RevokeResult{}, api.Errorf(api.CodeConflict, "%s is out of the network already: %s", who.Name, who.Reason)
 	}
-	if r.Reason != "" {
-		if err := named("reason", r.Reason); err != nil {
-			return api.RevokeResult{}, err
-		}
+	if len(r.Reason) > membership.MaxReason {
+		return api.RevokeResult{}, api.Errorf(api.CodeUsage, "the reason has %d bytes", len(r.Reason)).WithHint("at most %d", membership.MaxReason)
 	}
 	now := p.svc.Now()
 	net, _, _ := p.book.Network()
