@@ -206,7 +206,7 @@ func TestKillDuringSet(t *testing.T) {
 				t.Errorf("the process said %q, %v", line, err)
 			}
 		}
-		time.Sleep(time.Duration(i) * 700 * time.Microsecond) // at another moment of a change each time
+		time.Sleep(time.Duration(i) * 6 * time.Millisecond) // at another moment of a change each time
 		if err := cmd.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}
