@@ -2,6 +2,8 @@ package node
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -26,6 +28,10 @@ import (
 
 // The dashboards of a network have one authority, so that a browser is told of it once. Its key is with the administrators;
 // other members ask one of them for a certificate. A peer that is in no network is its own authority.
+
+// leafLife is the life of a dashboard's certificate by a network's authority: no longer than membership itself, because
+// nothing revokes it.
+const leafLife = membership.CertificateLife
 
 // Names of the authorities' secrets in the vault.
 const (
@@ -136,7 +142,7 @@ func (n *Node) obtain(ctx context.Context, csr []byte, names []string) ([]byte, 
 	if p := n.seat(); p != nil {
 		chain, err := n.obtainIn(ctx, p, csr, names)
 		if err == nil {
-			n.signer.Store(p.network())
+			n.signer.Store(n.authority(p))
 			return chain, nil
 		}
 		n.log.Info("no certificate for the dashboard from the network yet: browsers will warn", "part", "web", "err", err)
@@ -149,12 +155,18 @@ func (n *Node) obtain(ctx context.Context, csr []byte, names []string) ([]byte, 
 	return ca.Issue(csr, names, certs.LeafLife, n.now())
 }
 
-func (p *seat) network() string {
+// authority names the network's authority as this peer knows it.
+func (n *Node) authority(p *seat) string {
 	id, _, _ := p.book.Network()
-	return id.String()
+	s, err := n.storedCA(secretNetworkCA)
+	if err != nil || s == nil {
+		return id.String()
+	}
+	sum := sha256.Sum256(s.Cert)
+	return id.String() + " " + hex.EncodeToString(sum[:])
 }
 
-// signedBy is the network whose authority signed the dashboard's certificate, "" if it was none.
+// signedBy is the authority of a network that signed the dashboard's certificate, "" if it was none.
 func (n *Node) signedBy() string {
 	s, _ := n.signer.Load().(string)
 	return s
@@ -167,7 +179,7 @@ func (n *Node) betterCertificate() bool {
 	if p == nil {
 		return n.signedBy() != ""
 	}
-	return n.signedBy() != p.network() && (p.svc.Self().Admin || len(p.host.Network().Peers()) > 0)
+	return n.signedBy() != n.authority(p) && (p.svc.Self().Admin || len(p.host.Network().Peers()) > 0)
 }
 
 // keptLeaf is the secret of a certificate by a network's authority: after a restart no administrator may be there.
@@ -183,7 +195,7 @@ func (n *Node) keptCertificate() (chain, key []byte) {
 	if err != nil || json.Unmarshal(b, &k) != nil {
 		return nil, nil
 	}
-	if p := n.seat(); p == nil || p.network() != k.Network {
+	if p := n.seat(); p == nil || n.authority(p) != k.Network {
 		return nil, nil
 	}
 	n.signer.Store(k.Network)
@@ -209,7 +221,7 @@ func (n *Node) obtainIn(ctx context.Context, p *seat, csr []byte, names []string
 		if err != nil {
 			return nil, err
 		}
-		return ca.Issue(csr, names, certs.LeafLife, n.now())
+		return ca.Issue(csr, names, leafLife, n.now())
 	}
 	a, err := n.askAuthority(ctx, p, caRequest{CSR: csr, Names: names})
 	if err != nil {
@@ -224,10 +236,58 @@ func (n *Node) remember(a caAnswer) error {
 		return nil
 	}
 	old, err := n.storedCA(secretNetworkCA)
-	if err != nil || old != nil && string(old.Cert) == string(a.CA.Cert) {
+	if err != nil || !newerCA(old, a.CA) {
 		return err
 	}
 	return n.storeCA(secretNetworkCA, caSecret{Cert: a.CA.Cert})
+}
+
+// newerCA tells whether an authority takes the place of another: an administrator that revokes another makes a new one,
+// because the revoked one still has the key.
+func newerCA(old, fresh *caSecret) bool {
+	c, err := certs.ParseCertificate(fresh.Cert)
+	if err != nil {
+		return false
+	}
+	if old == nil {
+		return true
+	}
+	was, err := certs.ParseCertificate(old.Cert)
+	return err != nil || c.NotBefore.After(was.NotBefore)
+}
+
+// syncAuthority takes over an authority that another administrator has made since. Administrators ask all of the others
+// that are connected; of the other members those that have a dashboard to certify ask one.
+func (n *Node) syncAuthority(ctx context.Context, p *seat) {
+	me := p.svc.Self()
+	if me.State != membership.StateValid {
+		return
+	}
+	if !me.Admin {
+		if n.own == nil {
+			return
+		}
+		if a, err := n.askAuthority(ctx, p, caRequest{}); err == nil {
+			n.warn("keep the network's authority", n.remember(a))
+		}
+		return
+	}
+	for _, id := range p.host.Network().Peers() {
+		if in := p.book.Peer(id, p.svc.Now()); !in.Admin || in.State != membership.StateValid {
+			continue
+		}
+		a, err := askCA(ctx, p, id, caRequest{Key: true})
+		if err != nil || a.CA == nil {
+			continue
+		}
+		old, err := n.storedCA(secretNetworkCA)
+		if err != nil || !newerCA(old, a.CA) {
+			continue
+		}
+		if _, err := certs.ParseCA(a.CA.Cert, a.CA.Key); err == nil {
+			n.warn("keep the network's authority", n.storeCA(secretNetworkCA, *a.CA))
+		}
+	}
 }
 
 // settleCertificate looks for a better certificate sooner than the web server does by itself.
@@ -360,7 +420,7 @@ func (n *Node) answerCA(ctx context.Context, p *seat, st network.Stream, r caReq
 		return caAnswer{CA: &caSecret{Cert: ca.CertificatePEM()}}, nil
 	}
 	names := n.namesFor(p, from, st.Conn(), r.Names)
-	chain, err := ca.Issue(r.CSR, names, certs.LeafLife, n.now())
+	chain, err := ca.Issue(r.CSR, names, leafLife, n.now())
 	if err != nil {
 		return caAnswer{}, err
 	}

@@ -379,6 +379,12 @@ func (n *Node) revokeMember(ctx context.Context, ref string, r api.RevokeRequest
 	if res.Told, err = p.svc.Publish(ctx, append(docs, d)...); err != nil {
 		return api.RevokeResult{}, err
 	}
+	if who.Admin { // it has the key of the dashboards' authority
+		_, name, _ := p.book.Network()
+		if err := n.newNetworkCA(name); err != nil {
+			return api.RevokeResult{}, err
+		}
+	}
 	known := p.known()
 	for _, in := range depend {
 		after := p.book.Peer(in.ID, now)

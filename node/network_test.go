@@ -15,6 +15,7 @@ import (
 	"cairn/swarm/exchange"
 	"cairn/swarm/ticket"
 	"cairn/web/api"
+	"cairn/web/certs"
 
 	"github.com/ipfs/go-cid"
 )
@@ -310,8 +311,42 @@ func TestCertificateNames(t *testing.T) {
 		t.Errorf("a member has the key of the authority: %v", err)
 	}
 	c := joined(t, a, "deputy", api.InviteRequest{Role: "admin"})
-	if ca, err := c.networkCA(t.Context(), c.seat()); err != nil || string(ca.CertificatePEM()) != one.PEM {
-		t.Errorf("another administrator has another authority: %v", err)
+	var last error
+	eventually(t, "another administrator has the same authority", 10*time.Second, func() bool {
+		ca, err := c.networkCA(t.Context(), c.seat())
+		last = err
+		return err == nil && string(ca.CertificatePEM()) == one.PEM
+	})
+	// A third one that is revoked keeps the key of the old authority: there is a new one, which the others take over.
+	d := joined(t, a, "former", api.InviteRequest{Role: "admin"})
+	eventually(t, "it has the key", 10*time.Second, func() bool { _, last = d.networkCA(t.Context(), d.seat()); return last == nil })
+	time0, err := certs.ParseCertificate([]byte(one.PEM))
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the clock ticks on: certificates are dated in seconds", 10*time.Second, func() bool {
+		return time.Now().Truncate(time.Second).Add(-time.Hour).After(time0.NotBefore)
+	})
+	if _, err := a.RevokeMember(t.Context(), d.identity.id().String(), api.RevokeRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	fresh, err := a.CA(t.Context())
+	if err != nil || fresh.PEM == one.PEM {
+		t.Fatalf("the authority is the old one (%v)", err)
+	}
+	eventually(t, "the other administrator has taken it over", 10*time.Second, func() bool {
+		c.syncAuthority(t.Context(), c.seat())
+		ca, err := c.caOf(secretNetworkCA)
+		return err == nil && ca != nil && string(ca.CertificatePEM()) == fresh.PEM
+	})
+	if err := b.remember(caAnswer{CA: &caSecret{Cert: []byte(fresh.PEM)}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.remember(caAnswer{CA: &caSecret{Cert: []byte(one.PEM)}}); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := b.storedCA(secretNetworkCA); err != nil || string(s.Cert) != fresh.PEM {
+		t.Errorf("a member went back to the old authority: %v", err)
 	}
 }
 

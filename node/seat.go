@@ -287,11 +287,14 @@ const (
 // certificateEvery is how often a certificate of the network is asked for while the dashboard has a makeshift one.
 const certificateEvery = 5 * time.Second
 
+// authorityEvery is how often the others are asked for the network's authority as they know it.
+const authorityEvery = time.Minute
+
 // attend keeps the round trips to connected members, which libp2p remembers as averages, a new one's at once, notes who
 // does not answer, so that one that lost power is shown as gone long before its connection ends, and has the dashboard's certificate
 // exchanged when an administrator has come.
 func (p *seat) attend(ctx context.Context) {
-	asked := time.Time{}
+	asked, synced := time.Time{}, p.n.now()
 	last := map[peer.ID]time.Time{}
 	for pause(ctx, time.Second) {
 		now := p.n.now()
@@ -312,6 +315,10 @@ func (p *seat) attend(ctx context.Context) {
 					p.heard(id, false)
 				}
 			})
+		}
+		if now.Sub(synced) >= authorityEvery {
+			synced = now
+			wg.Go(func() { p.n.syncAuthority(ctx, p) })
 		}
 		if now.Sub(asked) >= certificateEvery {
 			asked = now

@@ -194,11 +194,13 @@ Of an administrator this peer takes over what it issued: those whom it let in st
 
 func runRevoke(ctx context.Context, e *env, o revokeOptions) error {
 	var res api.RevokeResult
+	admin := false
 	err := e.withPeer(ctx, peerNeed{needHome: true}, func(ctx context.Context, p remote, _ api.Status) error {
 		m, err := p.Member(ctx, o.member)
 		if err != nil {
 			return err
 		}
+		admin = m.Role == "admin"
 		if err := e.confirm(o.yes, fmt.Sprintf("Revoke %s (%s, …%s)? It can not come back with this identity.", m.Name, m.Role, lastOf(m.ID))); err != nil {
 			return err
 		}
@@ -219,6 +221,9 @@ func runRevoke(ctx context.Context, e *env, o revokeOptions) error {
 	}
 	for _, m := range res.Kept {
 		e.note("taken over from it: %s", clean(m.Name))
+	}
+	if admin {
+		e.note("it has the key of the authority that signed the dashboards' certificates: there is a new one now.\nBrowsers that trust the old one should be told: `cairn ca` prints the new one, and the old one is to be removed")
 	}
 	return nil
 }
