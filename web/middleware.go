@@ -70,7 +70,7 @@ func (s *Server) entrance(local bool) http.Handler {
 			api.WriteError(w, r, err)
 			return
 		}
-		r = r.WithContext(api.WithCaller(ctx, api.Caller{RequestID: id, Local: local, Actor: c.actor(), From: c.from, Deed: &api.Deed{}}))
+		r = r.WithContext(api.WithCaller(ctx, api.Caller{RequestID: id, Local: local, ReadOnly: c.token != nil && c.token.Scope == access.Read, Actor: c.actor(), From: c.from, Deed: &api.Deed{}}))
 		if isAPI(r.URL.Path) {
 			s.api.ServeHTTP(w, r)
 		} else {

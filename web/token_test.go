@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"context"
 	"encoding/json"
 	"net"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 	"cairn/consensus/access"
 	"cairn/web"
 	"cairn/web/api"
+	"cairn/web/internal/fakepeer"
 )
 
 // bearers knows three good tokens and three bad ones.
@@ -241,5 +243,30 @@ func TestAuditPages(t *testing.T) {
 	}
 	if p := get("?limit=3"); len(p.Records) != 3 || p.Next != 0 {
 		t.Errorf("%+v", p)
+	}
+}
+
+// TestReadTokenSeesNoTickets: a ticket's text lets anybody fetch, for longer than the token lives, so a token that may only read is
+// told none.
+func TestReadTokenSeesNoTickets(t *testing.T) {
+	b := start(t, nil)
+	b.peer.EntryFunc = func(context.Context, string) (api.Entry, error) {
+		e := fakepeer.TheEntry()
+		e.Tickets = []api.Ticket{fakepeer.TheTicket()}
+		return e, nil
+	}
+	for scope, told := range map[string]bool{"read": false, "write": true} {
+		for _, path := range []string{"/v1/entries/e1", "/v1/tickets/t1"} {
+			a := b.request(t, false, b.raw("GET "+path, "", "Authorization: Bearer good-"+scope))
+			if a.StatusCode != http.StatusOK {
+				t.Fatalf("%s with %s: %d %s", path, scope, a.StatusCode, a.body)
+			}
+			if strings.Contains(a.body, "cairn1") != told {
+				t.Errorf("%s with a token of scope %s: %s", path, scope, a.body)
+			}
+		}
+	}
+	if a := b.request(t, false, b.raw("GET /v1/tickets/t1/qr.svg", "", "Authorization: Bearer good-read")); a.StatusCode != http.StatusForbidden {
+		t.Errorf("the QR code of a ticket: %d", a.StatusCode)
 	}
 }

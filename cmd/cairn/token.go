@@ -38,7 +38,7 @@ func newTokenCreate(e *env) *cobra.Command {
 		Long: `Make a token and print it on stdout. It is shown this once: the peer keeps no more of it than a
 hash.
 
-A token of scope read sees what the dashboard shows, tickets among it; write also adds, shares,
+A token of scope read sees what the dashboard shows, but not tickets; write also adds, shares,
 fetches and removes; admin also changes settings, members, invites and tokens. No token can name
 paths of this machine or touch its keys.`,
 		Example: `  cairn token create --name backup --scope write --expire 90d

@@ -95,7 +95,7 @@ func routes() [][2]string {
 		{"GET /v1/tickets/{id}", "read"},
 		{"DELETE /v1/tickets/{ref}", "write"},
 		{"GET /v1/tickets/{id}/watch", "read"},
-		{"GET /v1/tickets/{id}/qr.svg", "read"},
+		{"GET /v1/tickets/{id}/qr.svg", "write"},
 
 		{"GET /v1/transfers", "read"},
 		{"GET /v1/transfers/{id}", "read"},

@@ -11,6 +11,8 @@ type Caller struct {
 	RequestID string
 	// Local: the request came over the local socket. Only then are paths of this machine told.
 	Local bool
+	// ReadOnly: who asks may change nothing, so the texts of tickets, by which anybody could fetch, are not told.
+	ReadOnly bool
 	// Actor and From are who asks and from which address, as the audit log has it: "local", "session", "token NAME",
 	// "nobody".
 	Actor, From string
@@ -31,10 +33,15 @@ func CallerOf(ctx context.Context) Caller {
 	return c
 }
 
-// redact takes out of v what only local callers are told: where files are on this machine.
+// redact takes out of v what the caller is not told: where files are on this machine, unless he is local, and the texts
+// of tickets if he may only read.
 func redact(ctx context.Context, v any) any {
-	if CallerOf(ctx).Local {
+	c := CallerOf(ctx)
+	if c.Local {
 		return v
+	}
+	if c.ReadOnly {
+		v = hideTickets(v)
 	}
 	switch v := v.(type) {
 	case Status:
@@ -72,6 +79,33 @@ func redact(ctx context.Context, v any) any {
 		return redactAll(v, redactSetting)
 	case Event:
 		return redactEvent(v)
+	}
+	return v
+}
+
+// hideTickets takes the texts of tickets out.
+func hideTickets(v any) any {
+	ticket := func(t Ticket) Ticket { t.Text = ""; return t }
+	entry := func(e Entry) Entry { e.Tickets = redactAll(e.Tickets, ticket); return e }
+	switch v := v.(type) {
+	case Ticket:
+		return ticket(v)
+	case []Ticket:
+		return redactAll(v, ticket)
+	case ShareUpdate:
+		v.Ticket = ticket(v.Ticket)
+		return v
+	case Entry:
+		return entry(v)
+	case EntryPage:
+		v.Entries = redactAll(v.Entries, entry)
+		return v
+	case Event:
+		if v.Entry != nil {
+			e := entry(*v.Entry)
+			v.Entry = &e
+		}
+		return v
 	}
 	return v
 }
