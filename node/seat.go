@@ -280,8 +280,8 @@ func (n *Node) sighted(id peer.ID, addrs []ma.Multiaddr) {
 
 // How often the round trip to each connected member is measured, and how long an answer may take.
 const (
-	measureEvery = 9 * time.Second
-	measureFor   = 4 * time.Second
+	measureEvery = 20 * time.Second
+	measureFor   = 3 * time.Second
 )
 
 // certificateEvery is how often a certificate of the network is asked for while the dashboard has a makeshift one.
