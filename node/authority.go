@@ -235,11 +235,16 @@ func (n *Node) remember(a caAnswer) error {
 	if a.CA == nil {
 		return nil
 	}
+	return n.takeOver(caSecret{Cert: a.CA.Cert})
+}
+
+// takeOver keeps an authority if it takes the place of the one that is known.
+func (n *Node) takeOver(fresh caSecret) error {
 	old, err := n.storedCA(secretNetworkCA)
-	if err != nil || !newerCA(old, a.CA) {
+	if err != nil || !newerCA(old, &fresh) {
 		return err
 	}
-	return n.storeCA(secretNetworkCA, caSecret{Cert: a.CA.Cert})
+	return n.storeCA(secretNetworkCA, fresh)
 }
 
 // newerCA tells whether an authority takes the place of another: an administrator that revokes another makes a new one,
@@ -272,20 +277,13 @@ func (n *Node) syncAuthority(ctx context.Context, p *seat) {
 		}
 		return
 	}
-	for _, id := range p.host.Network().Peers() {
-		if in := p.book.Peer(id, p.svc.Now()); !in.Admin || in.State != membership.StateValid {
-			continue
-		}
+	for _, id := range p.administrators() {
 		a, err := askCA(ctx, p, id, caRequest{Key: true})
 		if err != nil || a.CA == nil {
 			continue
 		}
-		old, err := n.storedCA(secretNetworkCA)
-		if err != nil || !newerCA(old, a.CA) {
-			continue
-		}
 		if _, err := certs.ParseCA(a.CA.Cert, a.CA.Key); err == nil {
-			n.warn("keep the network's authority", n.storeCA(secretNetworkCA, *a.CA))
+			n.warn("keep the network's authority", n.takeOver(*a.CA))
 		}
 	}
 }
@@ -325,13 +323,21 @@ func (n *Node) newNetworkCA(name string) error {
 	return err
 }
 
+// administrators are those that are connected and in force.
+func (p *seat) administrators() (out []peer.ID) {
+	now := p.svc.Now()
+	for _, id := range p.host.Network().Peers() {
+		if in := p.book.Peer(id, now); in.Admin && in.State == membership.StateValid {
+			out = append(out, id)
+		}
+	}
+	return out
+}
+
 // askAuthority asks the connected administrators, one after the other.
 func (n *Node) askAuthority(ctx context.Context, p *seat, r caRequest) (caAnswer, error) {
 	err := errors.New("no administrator is connected")
-	for _, id := range p.host.Network().Peers() {
-		if in := p.book.Peer(id, p.svc.Now()); !in.Admin || in.State != membership.StateValid {
-			continue
-		}
+	for _, id := range p.administrators() {
 		var a caAnswer
 		if a, err = askCA(ctx, p, id, r); err == nil {
 			return a, nil
