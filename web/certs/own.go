@@ -114,20 +114,6 @@ func (o *Own) Refresh(ctx context.Context) error {
 	return nil
 }
 
-// Authority is the certificate that the present one is signed by, nil without one.
-func (o *Own) Authority() *x509.Certificate {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.cert == nil || len(o.cert.Certificate) < 2 {
-		return nil
-	}
-	c, err := x509.ParseCertificate(o.cert.Certificate[len(o.cert.Certificate)-1])
-	if err != nil {
-		return nil
-	}
-	return c
-}
-
 // Run refreshes until ctx ends. An authority that does not answer is asked again after pauses that double up to an hour.
 func (o *Own) Run(ctx context.Context) error {
 	pause := firstRetry
